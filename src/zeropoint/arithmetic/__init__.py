@@ -1,0 +1,1 @@
+"""Numbers only: integer types, quantization parameters, requantization. No graph, no nn.Module."""

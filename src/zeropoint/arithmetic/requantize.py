@@ -1,0 +1,84 @@
+"""From int32 accumulators to a narrow integer: equation (3) of docs/arithmetic.md.
+
+    (3)  q = clamp(round(sum_i M_i a_i) + z, low, high)
+
+One term is an ordinary requantization; two are a convolution with a residual add, or an addition: the
+sum is rounded once. An *arithmetic profile* says how M is applied:
+
+    Float32      a and M are float32 numbers, round half to even      oneDNN, ONNX Runtime, OpenVINO
+    FixedPoint   M is an int32 mantissa and a shift, no float         Jacob et al. 2018, gemmlowp, TFLite
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from zeropoint.arithmetic.fixed_point import Rounding, multipliers, multiply, rounding_shift, saturate
+
+SUM_BITS = 16
+"""Fractional bits that each term of a fixed-point sum keeps until the one final rounding."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """An int32 accumulator and its real multiplier (float64, broadcastable against it)."""
+
+    accumulator: Tensor
+    multiplier: Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the result lives: zero point and inclusive integer bounds."""
+
+    zero_point: int
+    low: int
+    high: int
+
+
+class Arithmetic(Protocol):
+    """How a sum of scaled accumulators is rounded."""
+
+    def requantize(self, terms: Sequence[Term], grid: Grid) -> Tensor:
+        """Equation (3) as int32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Float32:
+    """One float32 product for each term, a float32 sum, round half to even."""
+
+    def requantize(self, terms: Sequence[Term], grid: Grid) -> Tensor:
+        """Equation (3) as int32."""
+        first, *others = (_float_product(term) for term in terms)
+        total = sum(others, start=first)
+        # Clamp before the cast: a float beyond int32 has no defined integer.
+        steps = torch.round(total).clamp(grid.low - grid.zero_point, grid.high - grid.zero_point)
+        return steps.to(torch.int32) + grid.zero_point
+
+
+def _float_product(term: Term) -> Tensor:
+    return term.accumulator.to(torch.float32) * term.multiplier.to(torch.float32)
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Integers only. A sum keeps SUM_BITS fractional bits of every term and rounds once, half up."""
+
+    rounding: Rounding = "double"
+
+    def requantize(self, terms: Sequence[Term], grid: Grid) -> Tensor:
+        """Equation (3) as int32."""
+        if len(terms) == 1:
+            total = multiply(terms[0].accumulator, multipliers(terms[0].multiplier), self.rounding)
+        else:
+            fine = sum((self._fine(term) for term in terms), start=torch.zeros((), dtype=torch.int64))
+            total = rounding_shift(fine, torch.tensor(SUM_BITS))
+        return (total + grid.zero_point).clamp(grid.low, grid.high).to(torch.int32)
+
+    def _fine(self, term: Term) -> Tensor:
+        by = multipliers(term.multiplier * (1 << SUM_BITS))
+        return saturate(multiply(term.accumulator, by, "single"))

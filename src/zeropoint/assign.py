@@ -1,0 +1,193 @@
+"""Which nodes run in integers, and where each value's grid comes from: decided before any data are seen.
+
+    convolution, linear     integer, unless the recipe keeps the layer float
+    add, pool, concat, ...  integer where at least one operand already is; alone between islands they stay
+    flatten, max pool, ...  the same, on the grid of their operand
+    anything else           float
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from zeropoint.errors import RecipeError
+from zeropoint.graph.graph import Graph, Node
+from zeropoint.graph.op import Grid, IntegerOp, Role
+from zeropoint.graph.value import Plain
+from zeropoint.ops.concat import Concat
+from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.recipe import Recipe, TensorSpec
+from zeropoint.target import Target
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The decisions about one graph.
+
+    `integer` holds the outputs of the nodes that run in integers; `own` the values to observe, with their
+    specifications; `shared` maps a value to the one whose grid it takes; `accumulators` are the
+    int32 results that are not narrowed; `reasons` says why each other node stays float.
+    """
+
+    integer: frozenset[str]
+    own: Mapping[str, TensorSpec]
+    shared: Mapping[str, str]
+    accumulators: frozenset[str]
+    weights: Mapping[str, TensorSpec]
+    reasons: Mapping[str, str]
+
+
+def assign(graph: Graph, recipe: Recipe, target: Target) -> Assignment:
+    """The decisions for a float graph; RecipeError if nothing is left to quantize, or the target
+    cannot run what a layer asks for."""
+    reasons = _float_nodes(graph, recipe)
+    integer = [n for n in graph.nodes if n.output not in reasons and isinstance(n.op, IntegerOp)]
+    if not any(_has_weight(node) for node in integer):
+        raise RecipeError(_nothing(graph, reasons))
+    written = {node.output for node in integer}
+    accumulators = frozenset(n.output for n in integer if _stays_wide(graph, n, written))
+    shared = _shared(graph, integer)
+    own = _owners(graph, recipe, integer, accumulators, shared)
+    weights = {
+        name: _recipe_of(recipe, node).weights
+        for node in integer
+        for name, role in _operands(node)
+        if role is Role.WEIGHT
+    }
+    _check(graph, integer, own, weights, target)
+    return Assignment(frozenset(written), own, shared, accumulators, weights, reasons)
+
+
+def _operands(node: Node) -> list[tuple[str, Role]]:
+    assert isinstance(node.op, IntegerOp)  # callers pass integer nodes
+    return list(zip(node.inputs, node.op.roles(len(node.inputs)), strict=True))
+
+
+def _activations(node: Node) -> list[str]:
+    return [name for name, role in _operands(node) if role is Role.ACTIVATION]
+
+
+def _has_weight(node: Node) -> bool:
+    return any(role is Role.WEIGHT for _, role in _operands(node))
+
+
+def _recipe_of(recipe: Recipe, node: Node) -> Recipe:
+    found = recipe.for_layer(node.origin)
+    assert found is not None  # _float_nodes keeps the layers without a recipe out
+    return found
+
+
+def _float_nodes(graph: Graph, recipe: Recipe) -> dict[str, str]:
+    """The reason for each node that stays float, by its output; sizes need none."""
+    reasons: dict[str, str] = {}
+    written: set[str] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, (SizeOf, SizeArithmetic)):
+            continue
+        reason = _why_float(graph, node, recipe, written)
+        if reason is None:
+            written.add(node.output)
+        else:
+            reasons[node.output] = reason
+    return reasons
+
+
+def _why_float(graph: Graph, node: Node, recipe: Recipe, written: set[str]) -> str | None:
+    op = node.op
+    if isinstance(op, Opaque):
+        return op.reason
+    if not isinstance(op, IntegerOp):
+        return "zeropoint has no integer form for it here"
+    if recipe.for_layer(node.origin) is None:
+        return "kept float by the recipe"
+    for name, role in _operands(node):
+        if role is Role.ACTIVATION and graph.values[name].type != Plain(torch.float32):
+            return f"its operand {name!r} is not float32"
+        if role in (Role.WEIGHT, Role.BIAS) and name not in graph.constants:
+            return f"its {role.value} is computed at run time"
+        if role is Role.ACTIVATION and name in graph.constants:
+            return f"its operand {name!r} is a constant"
+    if not _has_weight(node) and written.isdisjoint(_activations(node)):
+        return "its operands are float, and it has no weights to win by"
+    return None
+
+
+def _stays_wide(graph: Graph, node: Node, integer: set[str]) -> bool:
+    """True if only float nodes or the outside read the accumulator of a plain convolution or linear."""
+    if not _has_weight(node) or len(_activations(node)) > 1:
+        return False
+    return not any(user.output in integer for user in graph.users[node.output])
+
+
+def _shared(graph: Graph, integer: list[Node]) -> dict[str, str]:
+    """Values that take another's grid: results of movers, and operands tied to their concatenation."""
+    shared: dict[str, str] = {}
+    owners = {n.output for n in integer if isinstance(n.op, IntegerOp) and n.op.grid is Grid.OWN}
+    for node in integer:
+        assert isinstance(node.op, IntegerOp)
+        if node.op.grid is Grid.SHARED:
+            shared[node.output] = node.inputs[0]
+        if isinstance(node.op, Concat):
+            for name in node.inputs:
+                # Written straight onto the grid of the result, it is rounded once instead of twice.
+                if name in owners and graph.only_user(name) is node:
+                    shared[name] = node.output
+    return shared
+
+
+def _owners(
+    graph: Graph,
+    recipe: Recipe,
+    integer: list[Node],
+    accumulators: frozenset[str],
+    shared: Mapping[str, str],
+) -> dict[str, TensorSpec]:
+    """Every value that a calibrator gives a grid: read by an integer node, or written by one."""
+    own: dict[str, TensorSpec] = {}
+    for node in integer:
+        for name in (*_activations(node), node.output):
+            if name not in shared and name not in accumulators:
+                writer = graph.producers.get(name)
+                spec = recipe.for_layer(writer.origin) if writer else None
+                own.setdefault(name, (spec or _recipe_of(recipe, node)).activations)
+    return own
+
+
+def _check(
+    graph: Graph,
+    integer: list[Node],
+    own: Mapping[str, TensorSpec],
+    weights: Mapping[str, TensorSpec],
+    target: Target,
+) -> None:
+    for node in integer:
+        for name, role in _operands(node):
+            if role is Role.WEIGHT:
+                _refuse(node, target.refusal_of_weights(weights[name]), target)
+        if node.output in own:
+            _refuse(node, target.refusal_of_activations(own[node.output]), target)
+
+
+def _refuse(node: Node, refusal: str | None, target: Target) -> None:
+    if refusal is not None:
+        raise RecipeError(
+            f"{node.origin.layer or node.output} asks for {refusal}, which the {target.name} engine "
+            'cannot run; use engine="reference", or change the recipe for that layer'
+        )
+
+
+def _nothing(graph: Graph, reasons: Mapping[str, str]) -> str:
+    kinds = sorted({_describe(node) for node in graph.nodes})
+    because = next(iter(reasons.values()), "it has no convolution or linear layer")
+    return (
+        f"nothing to quantize: no convolution or linear layer of the model can run in integers ({because}); "
+        f"its operators are {', '.join(kinds)}"
+    )
+
+
+def _describe(node: Node) -> str:
+    return node.op.target if isinstance(node.op, Opaque) else node.op.name
+
+

@@ -1,0 +1,115 @@
+"""What a loader yields, as inputs of the model.
+
+    x                       the first input
+    (x, y), [x, y]          as many inputs as forward() requires, the rest are labels
+    {"image": x, ...}       by the names of forward()'s parameters, or else the first tensors in the dict
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeropoint.errors import CalibrationError
+
+Inputs = tuple[Tensor, ...]
+
+
+def input_names(model: nn.Module) -> tuple[str, ...]:
+    """The parameters that the model's forward() requires, by name."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(model.forward).parameters.values()
+    required = [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
+    return tuple(required) or ("x",)
+
+
+def inputs_of(batch: object, names: Sequence[str]) -> Inputs:
+    """The model's inputs in one item of a loader; CalibrationError if there are none in it."""
+    if isinstance(batch, Tensor):
+        found: list[Any] = [batch]
+    elif isinstance(batch, Mapping):
+        by_name = [batch[name] for name in names if name in batch]
+        tensors = [item for item in batch.values() if isinstance(item, Tensor)]
+        found = by_name if len(by_name) == len(names) else tensors
+    elif isinstance(batch, Sequence):
+        found = list(batch)
+    else:
+        found = []
+    inputs = tuple(found[: len(names)])
+    if len(inputs) < len(names) or not all(isinstance(item, Tensor) for item in inputs):
+        raise CalibrationError(
+            f"the loader yields {_describe(batch)}; the model takes {len(names)} tensor(s) "
+            f"({', '.join(names)}): yield x, (x, y) or a dict"
+        )
+    return inputs
+
+
+def labels_of(batch: object, names: Sequence[str]) -> Any:
+    """What a batch holds besides the inputs; None if there is nothing."""
+    if isinstance(batch, Mapping):
+        used = {id(item) for item in inputs_of(batch, names)}
+        return next((item for item in batch.values() if id(item) not in used), None)
+    if isinstance(batch, Sequence) and len(batch) > len(names):
+        return batch[len(names)]
+    return None
+
+
+def first_and_all(loader: Iterable[object]) -> tuple[object, Iterator[object]]:
+    """The first batch, and all of them including the first; CalibrationError if there is none."""
+    iterator = iter(loader)
+    try:
+        first = next(iterator)
+    except StopIteration:
+        raise CalibrationError(
+            "the loader yields no batch; calibration needs some real images (512 are plenty)"
+        ) from None
+    return first, chain([first], iterator)
+
+
+def calibration_batches(
+    batches: Iterable[object],
+    names: Sequence[str],
+    samples: int,
+    progress: Callable[[int], None],
+) -> Iterator[Inputs]:
+    """Inputs of at most `samples` samples, checked; the last batch is cut to fit."""
+    done = 0
+    for index, batch in enumerate(batches):
+        inputs = inputs_of(batch, names)
+        check_inputs(inputs, f"batch {index} of the loader")
+        size = min(len(inputs[0]), samples - done) if inputs[0].ndim else 1
+        yield tuple(x[:size] if x.ndim else x for x in inputs)
+        done += size
+        progress(done)
+        if done >= samples:
+            return
+
+
+def check_inputs(inputs: Inputs, where: str) -> None:
+    """CalibrationError unless every input is a finite float32 tensor with a sample in it."""
+    for x in inputs:
+        if not x.is_floating_point():
+            raise CalibrationError(
+                f"{where} is {str(x.dtype).removeprefix('torch.')}; the model takes float32: "
+                "convert the images as they were converted for training (x.float() / 255, normalized)"
+            )
+        if x.dtype != torch.float32:
+            raise CalibrationError(
+                f"{where} is {str(x.dtype).removeprefix('torch.')}; expected float32: use x.float()"
+            )
+        if x.numel() == 0:
+            raise CalibrationError(f"{where} is empty: its shape is {tuple(x.shape)}")
+        if not torch.isfinite(x).all():
+            raise CalibrationError(f"{where} holds NaN or infinity; look at the data in it")
+
+
+def _describe(batch: object) -> str:
+    if isinstance(batch, Mapping):
+        return f"a dict with the keys {', '.join(map(repr, batch))}"
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        kinds = ", ".join(type(item).__name__ for item in batch)
+        return f"a {type(batch).__name__} of {kinds}"
+    return f"a {type(batch).__name__}"

@@ -1,0 +1,159 @@
+"""Graph, batches, Recipe, Target -> Plan.
+
+    1. assign     which values own a grid (assign.py), before any data
+    2. observe    one walk over the batches, a histogram a value (observe/)
+    3. choose     each specification's calibrator picks the range; the grid follows from equation (1)
+    4. derive     weights from themselves, biases from the grids around them: equation (2)
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeropoint.arithmetic.granularity import PerChannel
+from zeropoint.arithmetic.integer import INT32, IntegerType
+from zeropoint.arithmetic.qparams import QParams
+from zeropoint.assign import Assignment, assign
+from zeropoint.batches import Inputs
+from zeropoint.errors import CalibrationError
+from zeropoint.graph.graph import Graph, Node
+from zeropoint.graph.op import IntegerOp, Role
+from zeropoint.graph.walk import walk
+from zeropoint.observe.calibrator import grid_over, scalar
+from zeropoint.observe.histogram import Histogram, NotFinite
+from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
+from zeropoint.recipe import Recipe, TensorSpec
+from zeropoint.target import Target
+
+LARGEST_BIAS = 2.0**30
+"""A bias takes at most half of int32, so that the sum of products has the other half."""
+
+
+def calibrate(graph: Graph, batches: Iterable[Inputs], recipe: Recipe, target: Target) -> Plan:
+    """The plan for a float graph.
+
+    CalibrationError names the layer whose output is not finite; RecipeError what cannot be run.
+    """
+    assignment = assign(graph, recipe, target)
+    histograms = observe(graph, batches, assignment.own)
+    return choose(graph, assignment, histograms)
+
+
+def observe(graph: Graph, batches: Iterable[Inputs], names: Iterable[str]) -> dict[str, Histogram]:
+    """A histogram of each named value over all batches, in one pass."""
+    histograms = {name: Histogram() for name in names}
+    fast = _channels_last(graph)
+
+    def listen(name: str, x: Any) -> None:
+        if name in histograms:
+            histograms[name].add(x)
+
+    with torch.inference_mode():
+        for inputs in batches:
+            try:
+                walk(fast, [_as_channels_last(x) for x in inputs], listener=listen)
+            except NotFinite as error:
+                raise CalibrationError(_first_not_finite(fast, inputs)) from error
+    if all(histogram.total == 0 for histogram in histograms.values()):
+        raise CalibrationError("the loader yields no batch; calibration needs some real images")
+    return histograms
+
+
+def choose(
+    graph: Graph, assignment: Assignment, histograms: Mapping[str, Histogram]
+) -> Plan:
+    """The plan that the specifications and the statistics amount to."""
+    entries: dict[str, Entry] = {}
+    for name, spec in assignment.own.items():
+        entries[name] = Own(_activation_grid(histograms[name], spec), repr(spec.calibrator))
+    for name in assignment.shared:
+        source = _owner(name, assignment.shared)
+        entries[name] = Shared(entries[source].params, source)
+    for node in graph.nodes:
+        if node.output in assignment.integer:
+            _derive(graph, node, assignment, entries)
+    ordered = {name: entries[name] for name in graph.values if name in entries}
+    return Plan(ordered, assignment.reasons)
+
+
+def _owner(name: str, shared: Mapping[str, str]) -> str:
+    while name in shared:
+        name = shared[name]
+    return name
+
+
+def _activation_grid(histogram: Histogram, spec: TensorSpec) -> QParams:
+    type = IntegerType(spec.bits, signed=False)
+    low, high = spec.calibrator.from_histogram(histogram, type, spec.symmetric)
+    return grid_over(scalar(low), scalar(high), type, spec.symmetric)
+
+
+def _derive(
+    graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]
+) -> None:
+    """Grids of the node's weight and bias, and of its accumulator if that is the result."""
+    assert isinstance(node.op, IntegerOp)  # only integer nodes are in the assignment
+    roles = dict(zip(node.op.roles(len(node.inputs)), node.inputs, strict=False))
+    if Role.WEIGHT not in roles:
+        return
+    weight, bias = roles[Role.WEIGHT], roles[Role.BIAS]
+    x = entries[node.inputs[0]].params
+    spec = assignment.weights[weight]
+    grid = _weight_grid(graph.constants[weight], graph.constants[bias], x, spec)
+    entries[weight] = Own(grid, repr(spec.calibrator))
+    scale = (x.scale.to(torch.float64) * grid.scale.to(torch.float64)).to(torch.float32)
+    zero_point = torch.zeros_like(scale, dtype=torch.int32)
+    axis = None if scale.ndim == 0 else 0
+    entries[bias] = Bias(QParams(scale, zero_point, INT32, axis))
+    if node.output in assignment.accumulators:
+        channel = len(graph.values[node.output].shape) - 1 if node.op.name == "linear" else 1
+        params = QParams(scale, zero_point, INT32, None if axis is None else channel)
+        entries[node.output] = Accumulator(params)
+
+
+def _weight_grid(weight: Tensor, bias: Tensor, x: QParams, spec: TensorSpec) -> QParams:
+    """The weight's grid, each scale wide enough for its bias to fit int32 at s_x s_w."""
+    per_channel = isinstance(spec.granularity, PerChannel)
+    rows = weight.detach().reshape(weight.shape[0] if per_channel else 1, -1)
+    type = IntegerType(spec.bits, signed=True)
+    low, high = spec.calibrator.from_rows(rows, type, spec.symmetric)
+    if not per_channel:
+        low, high = low[0], high[0]
+    grid = grid_over(low, high, type, spec.symmetric, axis=0 if per_channel else None)
+    largest = bias.detach().abs().to(torch.float64)
+    needed = (largest if per_channel else largest.max()) / (x.scale * LARGEST_BIAS)
+    dead = (low == 0) & (high == 0) & (needed > 0)
+    # A channel of zeros only has a bias to represent, so the bias alone chooses its scale.
+    scale = torch.where(dead, needed, torch.maximum(grid.scale.to(torch.float64), needed))
+    return replace(grid, scale=scale.to(torch.float32))
+
+
+def _channels_last(graph: Graph) -> Graph:
+    """The graph with convolution weights in the layout that float kernels are fastest with."""
+    constants = {name: _as_channels_last(tensor) for name, tensor in graph.constants.items()}
+    return replace(graph, constants=constants)
+
+
+def _as_channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _first_not_finite(graph: Graph, inputs: Inputs) -> str:
+    """A sentence about the first layer whose output is not finite."""
+    culprits: list[str] = []
+
+    def listen(name: str, x: Any) -> None:
+        if isinstance(x, Tensor) and x.is_floating_point() and not torch.isfinite(x).all():
+            culprits.append(name)
+
+    walk(graph, inputs, listener=listen)
+    node = graph.producers[culprits[0]]
+    layer = node.origin.layer or node.output
+    line = f" ({node.origin.line})" if node.origin.line else ""
+    return (
+        f"the output of {layer}{line} is not finite on the calibration data although the input is: "
+        "the float model overflows there; check its weights and the normalization of the images"
+    )

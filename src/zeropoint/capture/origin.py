@@ -1,0 +1,58 @@
+"""Where a node comes from: the layer in the module tree, and the line in the user's code."""
+
+import re
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from zeropoint.graph.graph import Origin
+
+TORCH = str(Path(torch.__file__).parent)
+OURS = str(Path(__file__).parents[1])
+FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+).*\n\s*(?P<code>.*)')
+
+
+def origin_of(node: torch.fx.Node, modules: Mapping[str, nn.Module]) -> Origin:
+    """The innermost module around the node, with its class names, and the user's line."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    layer = _clean(stack[-1][0]) if stack else ""
+    if layer not in modules:  # torch marks nodes of its own making with a name of its own
+        layer = ""
+    module = modules.get(layer)
+    types = tuple(_qualified(base) for base in type(module).__mro__) if module is not None else ()
+    return Origin(layer, types, _last_users_frame(node.meta.get("stack_trace") or ""))
+
+
+def _clean(path: str) -> str:
+    """The module's path; torch.export marks the second call of a module by @1."""
+    return re.sub(r"@\d+", "", path)
+
+
+def _qualified(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _last_users_frame(stack_trace: str) -> str:
+    """The innermost frame outside torch: `net.py:12  y = self.conv(x)`."""
+    users = [match for match in FRAME.finditer(stack_trace) if not match["file"].startswith(TORCH)]
+    if not users:
+        return ""
+    frame = users[-1]
+    return f"{Path(frame['file']).name}:{frame['line']}  {frame['code'].strip()}"
+
+
+def users_line(error: BaseException) -> str:
+    """The innermost line of the user's code on an error's traceback, or in its message; "" if none."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((TORCH, OURS, "<"))
+    ]
+    inside = [frame for frame in frames if "forward" in frame.name]
+    if inside:
+        frame = inside[-1]
+        return f"{Path(frame.filename).name}:{frame.lineno} {frame.line!r}"
+    return _last_users_frame(str(error))

@@ -1,0 +1,63 @@
+"""The executors by name, which of them this machine can run, and how one is chosen."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zeropoint.errors import EngineError
+from zeropoint.execute.executor import Executor
+from zeropoint.execute.onednn import OneDnn
+from zeropoint.execute.onednn import why_unusable as why_no_onednn
+from zeropoint.execute.reference import Reference
+from zeropoint.program.program import Program
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An executor by name; `reason` says why it is not usable here."""
+
+    name: str
+    usable: bool
+    reason: str = ""
+
+
+_MAKERS: dict[str, Callable[[Program], Executor]] = {"onednn": OneDnn, "reference": Reference}
+
+
+def engines() -> list[Engine]:
+    """Every engine, fastest first, and whether this machine can run it."""
+    reason = why_no_onednn()
+    return [Engine("onednn", reason is None, reason or ""), Engine("reference", True)]
+
+
+def choose_engine(name: str) -> str:
+    """The engine to use: "auto" is the fastest usable one, with a warning if that is the reference.
+
+    EngineError for a name that does not exist, or an engine that is not usable here.
+    """
+    if name == "auto":
+        return _fastest()
+    found = next((engine for engine in engines() if engine.name == name), None)
+    if found is None:
+        known = ", ".join(["auto", *_MAKERS])
+        raise EngineError(f"there is no engine {name!r}; choose one of {known}")
+    if not found.usable:
+        raise EngineError(f"the {name} engine is not usable: {found.reason}")
+    return name
+
+
+def _fastest() -> str:
+    fast = engines()[0]
+    if fast.usable:
+        return fast.name
+    warnings.warn(
+        f"{fast.reason}; running on the reference engine, which is exact but slow",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return "reference"
+
+
+def make_executor(program: Program, name: str) -> Executor:
+    """The program prepared for the engine of that name."""
+    return _MAKERS[name](program)

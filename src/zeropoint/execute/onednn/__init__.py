@@ -1,0 +1,5 @@
+"""The onednn executor: torch's own int8 kernels, called one after the other."""
+
+from zeropoint.execute.onednn.executor import OneDnn, why_unusable
+
+__all__ = ["OneDnn", "why_unusable"]

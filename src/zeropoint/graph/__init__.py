@@ -1,0 +1,1 @@
+"""The one graph type: SSA values and nodes; verify, text, rewrite, walk."""

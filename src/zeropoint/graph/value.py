@@ -1,0 +1,68 @@
+"""What flows along the edges of a graph.
+
+    f32[N,64,56,56]               real numbers; N is known only at run time
+    u8[N,64,56,56]<0.0236:0>      integers, with the scale and zero point that give them meaning
+    i8[64,3,7,7]<axis=0>          the same with one scale for each channel, kept with the constants
+    size                          a Python int, such as a batch size
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from zeropoint.arithmetic.qparams import QParams
+
+FLOAT_NAMES = {
+    torch.float32: "f32",
+    torch.float64: "f64",
+    torch.float16: "f16",
+    torch.bfloat16: "bf16",
+    torch.int64: "int64",
+    torch.int32: "int32",
+    torch.uint8: "uint8",
+    torch.int8: "int8",
+    torch.bool: "bool",
+}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A tensor whose elements mean what they say: real numbers, or indices and masks in an island."""
+
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A tensor of integers on the grid `params`."""
+
+    params: QParams
+
+
+@dataclass(frozen=True)
+class Size:
+    """A Python int."""
+
+
+ValueType = Plain | Quantized | Size
+
+Shape = tuple[int | str, ...]
+"""One entry a dimension: a number, or an expression such as "N" or "H // 2" that only the run knows.
+
+Equal expressions are equal sizes; UNKNOWN equals nothing. The shape of a Size is its own expression."""
+
+UNKNOWN = "?"
+
+
+@dataclass(frozen=True)
+class Value:
+    """An edge of the graph: a name that is assigned once, a type and a shape."""
+
+    name: str
+    type: ValueType
+    shape: Shape
+
+    @property
+    def params(self) -> QParams | None:
+        """The quantization parameters; None for a value that is not quantized."""
+        return self.type.params if isinstance(self.type, Quantized) else None

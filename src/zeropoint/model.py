@@ -1,0 +1,129 @@
+"""A quantized model: a program, the engine that runs it, and everything one can ask about it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeropoint.errors import EngineError
+from zeropoint.execute.engines import choose_engine, make_executor
+from zeropoint.graph.structure import nest
+from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
+from zeropoint.program import file
+from zeropoint.program.program import Program
+from zeropoint.report.coverage import Coverage, coverage
+
+
+class QuantizedModel:
+    """An integer network that is called like the float one: float32 NCHW in, float32 out.
+
+    Any batch size; other image sizes where the float model takes them. Threads may share one model.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        engine: str = "auto",
+        *,
+        plan: Plan | None = None,
+        timings: Mapping[str, float] | None = None,
+    ) -> None:
+        self._program = program
+        self._plan = plan
+        self._engine = choose_engine(engine)
+        self._executor = make_executor(program, self._engine)
+        self.timings: Mapping[str, float] = dict(timings or {})
+        """Seconds that each stage of `quantize` took; empty for a loaded model."""
+
+    def __call__(self, *inputs: Tensor) -> Any:  # nested like the float model's output
+        """The model's outputs, nested as the float model nests them."""
+        self._check(inputs)
+        outputs = self._executor.run(inputs)
+        return nest(self._program.graph.structure, outputs)
+
+    @property
+    def program(self) -> Program:
+        """The integer program; prints as text."""
+        return self._program
+
+    @property
+    def plan(self) -> Plan:
+        """The grid of every value; prints as a table."""
+        return self._plan or plan_of(self._program)
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that runs the program."""
+        return self._engine
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, recipe and data that made the program."""
+        return asdict(self._program.provenance)
+
+    def coverage(self) -> Coverage:
+        """Layers and multiply-accumulates in integers, and the islands with their reasons."""
+        return coverage(self._program)
+
+    def with_engine(self, engine: str) -> "QuantizedModel":
+        """The same program on another engine."""
+        return QuantizedModel(self._program, engine, plan=self._plan, timings=self.timings)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .safetensors file, atomically; FileError if it cannot be written."""
+        file.save(self._program, path)
+
+    def eval(self) -> "QuantizedModel":
+        """The model itself: it has no other mode. Lets evaluation loops treat it like a module."""
+        return self
+
+    def __repr__(self) -> str:
+        name = self._program.provenance.model or "model"
+        return f"<QuantizedModel of {name} on {self._engine}: {self.coverage()}>"
+
+    def _check(self, inputs: tuple[Any, ...]) -> None:
+        names = self._program.graph.inputs
+        if len(inputs) != len(names):
+            raise EngineError(
+                f"the model takes {len(names)} input(s) ({', '.join(names)}), not {len(inputs)}"
+            )
+        for name, x in zip(names, inputs, strict=True):
+            shape = self._program.graph.values[name].shape
+            if not isinstance(x, Tensor) or x.dtype != torch.float32:
+                found = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
+                raise EngineError(f"input {name!r} is {found}; expected a float32 tensor")
+            if not _fits(tuple(x.shape), shape):
+                expected = ", ".join(map(str, shape))
+                raise EngineError(
+                    f"input {name!r} has shape {tuple(x.shape)}; the model takes ({expected})"
+                )
+
+
+def _fits(found: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
+    return len(found) == len(expected) and all(
+        isinstance(wanted, str) or size == wanted
+        for size, wanted in zip(found, expected, strict=True)
+    )
+
+
+def plan_of(program: Program) -> Plan:
+    """The plan as far as a program shows it: the grids, without the calibrators that chose them."""
+    entries: dict[str, Entry] = {}
+    for name, value in program.graph.values.items():
+        if value.params is None:
+            continue
+        wide = value.params.type.bits == 32
+        kind = Bias if wide and name in program.graph.constants else Accumulator
+        entries[name] = kind(value.params) if wide else Own(value.params, "")
+    return Plan(entries, program.islands)
+
+
+def load(path: str | os.PathLike[str], engine: str = "auto") -> QuantizedModel:
+    """The quantized model in a file; needs no model class and executes nothing from the file.
+
+    FileError if the file is missing, damaged or foreign; EngineError if the engine cannot run it.
+    """
+    return QuantizedModel(file.load(path), engine)

@@ -1,0 +1,1 @@
+"""From data to ranges: one streaming histogram a value, one file a calibrator."""

@@ -1,0 +1,110 @@
+"""A histogram of fixed size that takes data of any range, one pass, in any order.
+
+    bin i counts the x with  i w <= x < (i + 1) w,   w = 2^k,   i in [first, first + BINS)
+
+k is the least exponent for which the data seen so far fit into BINS bins. Widths are powers of two and
+zero is an edge, so widening merges neighbours exactly: the counts depend on the data alone, not on how they
+were cut into batches, and two histograms of two halves add up to that of the whole.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+BINS = 4096
+FINEST = -120
+"""The least exponent: products with 2^-k must not overflow float32."""
+
+CHUNK = 1 << 20
+"""Elements counted at once: float32 counters stay exact below 2^24, and the scratch stays in the cache."""
+
+
+class NotFinite(ValueError):
+    """The data hold NaN or infinity."""
+
+
+@dataclass
+class Histogram:
+    """Counts (BINS,), least and greatest element, and the number of elements seen."""
+
+    low: float = math.inf
+    high: float = -math.inf
+    exponent: int = FINEST
+    first: int = 0
+    counts: Tensor = field(default_factory=lambda: torch.zeros(BINS, dtype=torch.int64))
+
+    @property
+    def width(self) -> float:
+        """w, the width of a bin."""
+        return 2.0**self.exponent
+
+    @property
+    def total(self) -> int:
+        """How many elements were counted."""
+        return int(self.counts.sum())
+
+    def centres(self) -> Tensor:
+        """The middle of each bin, float64 (BINS,), pulled into the range of the data."""
+        middle = (torch.arange(BINS, dtype=torch.float64) + self.first + 0.5) * self.width
+        return middle.clamp(self.low, self.high)
+
+    def add(self, x: Tensor) -> None:
+        """Count the elements of x (float32, any shape); NotFinite if one is NaN or infinite."""
+        flat = _flat(x.detach())
+        if flat.numel() == 0:
+            return
+        low, high = (bound.item() for bound in torch.aminmax(flat))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise NotFinite
+        self._make_room(min(self.low, low), max(self.high, high))
+        for part in flat.split(CHUNK):
+            self.counts += _count(part, 1.0 / self.width, self.first)
+
+    def merge(self, other: "Histogram") -> None:
+        """Add what another histogram has counted."""
+        if other.low > other.high:
+            return
+        self._make_room(min(self.low, other.low), max(self.high, other.high))
+        self.counts += _placed(other, self.exponent, self.first)
+
+    def _make_room(self, low: float, high: float) -> None:
+        """Widen the bins until [low, high] fits, and start them at the bin of `low`."""
+        if low == self.low and high == self.high:
+            return
+        exponent = _exponent(low, high)
+        first = math.floor(low / 2.0**exponent)
+        if self.low <= self.high:
+            self.counts = _placed(self, exponent, first)
+        self.low, self.high, self.exponent, self.first = low, high, exponent, first
+
+
+def _flat(x: Tensor) -> Tensor:
+    """The elements as one dimension, without a copy for either memory format."""
+    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return x.permute(0, 2, 3, 1).reshape(-1)
+    return x.reshape(-1)
+
+
+def _count(part: Tensor, per_width: float, first: int) -> Tensor:
+    index = (part * per_width).floor_().sub_(first)  # exact: a power of two, then integers
+    return torch.histc(index, BINS, 0, BINS).to(torch.int64)
+
+
+def _exponent(low: float, high: float) -> int:
+    """The least k for which the bins of width 2^k from the one of low to the one of high are BINS."""
+    span = max(high - low, 2.0**FINEST)
+    exponent = max(math.frexp(span / BINS)[1] - 1, FINEST)
+    while math.floor(high / 2.0**exponent) - math.floor(low / 2.0**exponent) >= BINS:
+        exponent += 1
+    return exponent
+
+
+def _placed(histogram: Histogram, exponent: int, first: int) -> Tensor:
+    """The counts of a histogram in wider bins that start at `first`."""
+    old = torch.arange(BINS, dtype=torch.int64) + histogram.first
+    new = (old >> (exponent - histogram.exponent)) - first
+    filled = histogram.counts > 0
+    counts = torch.zeros(BINS, dtype=torch.int64)
+    return counts.index_add_(0, new[filled], histogram.counts[filled])

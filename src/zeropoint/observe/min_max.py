@@ -1,0 +1,26 @@
+"""The whole range of the data: nothing is clipped, and one outlier widens every step."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from zeropoint.arithmetic.integer import IntegerType
+from zeropoint.observe.calibrator import Calibrator
+from zeropoint.observe.histogram import Histogram
+
+
+@dataclass(frozen=True)
+class MinMax(Calibrator):
+    """[min x, max x]."""
+
+    def from_histogram(
+        self, histogram: Histogram, type: IntegerType, symmetric: bool
+    ) -> tuple[float, float]:
+        """The exact extremes, not the edges of their bins."""
+        return histogram.low, histogram.high
+
+    def from_rows(
+        self, rows: Tensor, type: IntegerType, symmetric: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The extremes of each row."""
+        return rows.amin(1), rows.amax(1)

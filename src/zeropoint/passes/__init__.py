@@ -1,0 +1,30 @@
+"""Rewrites of the float graph that keep its function; one file a pass.
+
+To add one, write its file and put it into the sequence: each sees what those before it made.
+"""
+
+from collections.abc import Callable
+
+from zeropoint.graph.graph import Graph
+from zeropoint.passes.batch_norm_to_conv import batch_norm_to_conv
+from zeropoint.passes.fold_batch_norm import fold_batch_norm
+from zeropoint.passes.fold_pad import fold_pad
+from zeropoint.passes.fuse_activation import fuse_activation
+from zeropoint.passes.fuse_add import fuse_add
+
+Pass = Callable[[Graph], Graph]
+
+PASSES: tuple[Pass, ...] = (
+    fold_pad,
+    fold_batch_norm,
+    batch_norm_to_conv,
+    fuse_activation,
+    fuse_add,
+)
+
+
+def simplify(graph: Graph) -> Graph:
+    """The graph after all passes: the same function in fewer operators."""
+    for rewrite in PASSES:
+        graph = rewrite(graph)
+    return graph

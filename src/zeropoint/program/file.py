@@ -1,0 +1,209 @@
+"""A program in one .safetensors file, and back. Nothing in the file is executed.
+
+    tensors    integer weights and biases, the scales of channels, the float constants of islands
+    metadata   "zeropoint": JSON with format, graph, islands, provenance, and a digest of all of it
+
+A damaged byte anywhere changes the digest, and the file is refused.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from zeropoint.arithmetic.integer import IntegerType
+from zeropoint.arithmetic.qparams import QParams, per_tensor
+from zeropoint.errors import FileError, ZeropointError
+from zeropoint.graph import structure
+from zeropoint.graph.graph import Graph, Node, Origin
+from zeropoint.graph.text import DTYPES, options_of
+from zeropoint.graph.value import FLOAT_NAMES, Plain, Quantized, Size, Value, ValueType
+from zeropoint.ops import OPS
+from zeropoint.program.program import Program
+from zeropoint.program.provenance import Provenance
+
+FORMAT = 1
+KEY = "zeropoint"
+Json = Any  # nested lists, dicts, strings, numbers
+
+
+def save(program: Program, path: str | os.PathLike[str]) -> None:
+    """Write the file under a temporary name, then rename it: an old file stays whole until then.
+
+    FileError, with nothing left behind, if it cannot be written.
+    """
+    target = Path(path)
+    tensors = _tensors(program.graph)
+    body = {
+        "format": FORMAT,
+        "graph": _graph_to_json(program.graph),
+        "islands": dict(program.islands),
+        "provenance": asdict(program.provenance),
+    }
+    text = json.dumps({**body, "digest": _digest(body, tensors)})
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        save_file(tensors, temporary, metadata={KEY: text})
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except (OSError, SafetensorError) as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"{target} cannot be written: {reason}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program in a file, verified; FileError if the file is missing, damaged or foreign."""
+    source = Path(path)
+    if not source.is_file():
+        raise FileError(f"{source} does not exist, or is no file")
+    try:
+        with safe_open(source, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+    except (SafetensorError, OSError) as error:
+        raise FileError(f"{source} is damaged or no .safetensors file: {error}") from error
+    if KEY not in metadata:
+        raise FileError(f"{source} was not written by zeropoint; save a quantized model with q.save()")
+    try:
+        return _program(json.loads(metadata[KEY]), tensors, source)
+    except (KeyError, TypeError, ValueError, ZeropointError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{source} is damaged: {error}") from error
+
+
+def _program(body: Json, tensors: Mapping[str, Tensor], source: Path) -> Program:
+    if body.get("format") != FORMAT:
+        raise FileError(
+            f"{source} has format {body.get('format')!r}; this zeropoint reads format {FORMAT}: "
+            "quantize again, or install the version that wrote it"
+        )
+    digest = body.pop("digest")
+    if digest != _digest(body, tensors):
+        raise FileError(f"{source} was altered: its contents do not match their digest")
+    graph = _graph_from_json(body["graph"], tensors)
+    known = _tuples(body["provenance"])
+    program = Program(graph, body["islands"], Provenance(**known))
+    program.verify()
+    return program
+
+
+def _tensors(graph: Graph) -> dict[str, Tensor]:
+    tensors = {name: tensor.detach().contiguous() for name, tensor in graph.constants.items()}
+    for name, value in graph.values.items():
+        params = value.params
+        if params is not None and params.axis is not None:
+            tensors[f"{name}.scale"] = params.scale.contiguous()
+            if bool(params.zero_point.any()):
+                tensors[f"{name}.zero_point"] = params.zero_point.contiguous()
+    # Two constants may be one tensor; a file holds each by its own name.
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        if tensor.data_ptr() in seen:
+            tensors[name] = tensor.clone()
+        seen.add(tensor.data_ptr())
+    return tensors
+
+
+def _digest(body: Json, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _graph_to_json(graph: Graph) -> Json:
+    return {
+        "inputs": list(graph.inputs),
+        "outputs": list(graph.outputs),
+        "structure": structure.to_json(graph.structure),
+        "constants": list(graph.constants),
+        "values": {name: _value_to_json(value) for name, value in graph.values.items()},
+        "nodes": [_node_to_json(node) for node in graph.nodes],
+    }
+
+
+def _graph_from_json(data: Json, tensors: Mapping[str, Tensor]) -> Graph:
+    values = {name: _value(name, item, tensors) for name, item in data["values"].items()}
+    return Graph(
+        inputs=tuple(data["inputs"]),
+        outputs=tuple(data["outputs"]),
+        nodes=tuple(_node(item) for item in data["nodes"]),
+        values=values,
+        constants={name: tensors[name] for name in data["constants"]},
+        structure=structure.from_json(data["structure"]),
+    )
+
+
+def _node_to_json(node: Node) -> Json:
+    return {
+        "op": node.op.name,
+        "options": options_of(node.op),
+        "inputs": list(node.inputs),
+        "outputs": list(node.outputs),
+        "layer": node.origin.layer,
+        "line": node.origin.line,
+    }
+
+
+def _node(data: Json) -> Node:
+    op = OPS[data["op"]](**_tuples(data["options"]))
+    origin = Origin(data["layer"], (), data["line"])
+    return Node(op, tuple(data["inputs"]), tuple(data["outputs"]), origin)
+
+
+def _tuples(options: Mapping[str, Json]) -> dict[str, Any]:
+    return {key: _as_tuple(item) for key, item in options.items()}
+
+
+def _as_tuple(item: Json) -> Any:
+    """JSON has lists where operators have tuples."""
+    return tuple(_as_tuple(part) for part in item) if isinstance(item, list) else item
+
+
+def _value_to_json(value: Value) -> Json:
+    data: dict[str, Json] = {"shape": list(value.shape)}
+    if isinstance(value.type, Size):
+        return {**data, "type": "size"}
+    if isinstance(value.type, Plain):
+        return {**data, "type": FLOAT_NAMES[value.type.dtype]}
+    params = value.type.params
+    data["type"] = str(params.type)
+    if params.axis is not None:
+        return {**data, "axis": params.axis}
+    scale, zero_point = params.scale.item(), params.zero_point.item()
+    return {**data, "scale": scale, "zero_point": zero_point}
+
+
+def _value(name: str, data: Json, tensors: Mapping[str, Tensor]) -> Value:
+    return Value(name, _type(name, data, tensors), tuple(data["shape"]))
+
+
+def _type(name: str, data: Json, tensors: Mapping[str, Tensor]) -> ValueType:
+    spelled = data["type"]
+    if spelled == "size":
+        return Size()
+    if "axis" in data:
+        scale = tensors[f"{name}.scale"]
+        zeros = torch.zeros_like(scale, dtype=torch.int32)
+        zero_point = tensors.get(f"{name}.zero_point", zeros)
+        return Quantized(QParams(scale, zero_point, IntegerType.parse(spelled), data["axis"]))
+    if "scale" in data:
+        params = per_tensor(data["scale"], data["zero_point"], IntegerType.parse(spelled))
+        return Quantized(params)
+    return Plain(DTYPES[spelled])

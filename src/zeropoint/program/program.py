@@ -1,0 +1,135 @@
+"""A graph in which every value between the input quantizer and the output dequantizer is an integer.
+
+What cannot be one stands in a named float island. `verify` proves that, and that no int32 can overflow.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zeropoint.arithmetic.integer import INT32
+from zeropoint.arithmetic.qparams import QParams, broadcast
+from zeropoint.errors import GraphError, ProgramError
+from zeropoint.graph.graph import Graph, Node
+from zeropoint.graph.op import IntegerOp, Role, Signature
+from zeropoint.graph.text import format_graph
+from zeropoint.graph.value import Quantized
+from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.program.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class Program:
+    """An integer graph, the reason for each float node in it (by its output), and where it comes from."""
+
+    graph: Graph
+    islands: Mapping[str, str]
+    provenance: Provenance = Provenance()
+
+    def __str__(self) -> str:
+        return format_graph(self.graph)
+
+    def is_integer(self, node: Node) -> bool:
+        """True if the node computes with integers."""
+        return isinstance(self.graph.values[node.output].type, Quantized)
+
+    def signature(self, node: Node) -> Signature:
+        """The grids that the node's integer form works on; sizes have none."""
+        values = self.graph.values
+        grids = [params for name in node.inputs if (params := values[name].params) is not None]
+        output = values[node.output].params
+        assert output is not None  # callers pass integer nodes
+        return Signature(tuple(grids), output)
+
+    def verify(self) -> None:
+        """ProgramError unless the program is what it claims to be.
+
+        1. Integer operators read integers; nothing else but islands and fences touches real numbers.
+        2. A bias is int32 at the scale s_x s_w.
+        3. For the worst input no accumulator leaves int32.
+        """
+        try:
+            self.graph.verify()
+        except GraphError as error:
+            raise ProgramError(f"the program's graph is malformed: {error}") from error
+        for node in self.graph.nodes:
+            self._verify_types(node)
+            if self.is_integer(node) and not isinstance(node.op, Quantize):
+                self._verify_integers(node)
+
+    def _verify_types(self, node: Node) -> None:
+        op = node.op
+        if isinstance(op, (SizeOf, SizeArithmetic)):
+            return
+        reads = [self.graph.values[name].type for name in node.inputs]
+        if self.is_integer(node):
+            if isinstance(op, Quantize):
+                return
+            if not isinstance(op, IntegerOp):
+                raise ProgramError(f"{node.output}: {op.name} has no integer form")
+            roles = op.roles(len(node.inputs))
+            for name, type, role in zip(node.inputs, reads, roles, strict=True):
+                if role is not Role.SIZE and not isinstance(type, Quantized):
+                    raise ProgramError(f"{node.output} reads the real numbers of {name!r}")
+            return
+        if isinstance(op, Dequantize):
+            return
+        if any(isinstance(type, Quantized) for type in reads):
+            raise ProgramError(f"{node.output} runs in float but reads integers")
+        if node.output not in self.islands and not self._ends_a_layer(node):
+            raise ProgramError(f"{node.output} runs in float and is not named as an island")
+
+    def _ends_a_layer(self, node: Node) -> bool:
+        """True for the activation of a layer whose accumulator leaves the integers."""
+        before = self.graph.producers.get(node.inputs[0])
+        return isinstance(node.op, Clamp) and before is not None and before.op == Dequantize()
+
+    def _verify_integers(self, node: Node) -> None:
+        assert isinstance(node.op, IntegerOp)  # _verify_types says so
+        roles = node.op.roles(len(node.inputs))
+        if Role.WEIGHT not in roles:
+            return
+        x, weight, bias = (self.graph.values[name].params for name in node.inputs[:3])
+        assert x is not None and weight is not None and bias is not None  # _verify_types says so
+        expected = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
+        if bias.type != INT32 or not torch.equal(bias.scale, expected):
+            raise ProgramError(f"{node.output}: the bias is not int32 at the scale s_x s_w")
+        bound = self.accumulator_bounds(node)
+        if bool((bound >= 2.0**31).any()):
+            channel = int(bound.argmax())
+            raise ProgramError(
+                f"{node.output}: the accumulator of channel {channel} can reach {bound.max():.0f}, beyond "
+                "int32; quantize that layer to fewer bits or keep it float"
+            )
+
+    def accumulator_bounds(self, node: Node) -> Tensor:
+        """The greatest |acc| of each output channel (float64, (O,)) over all possible inputs."""
+        x = self.graph.values[node.inputs[0]].params
+        weight = self.graph.values[node.inputs[1]].params
+        assert x is not None and weight is not None  # callers pass integer nodes with weights
+        q = self.graph.constants[node.inputs[1]].to(torch.float64)
+        centred = q - broadcast(weight.zero_point, q.ndim, weight.axis)
+        rows = centred.reshape(q.shape[0], -1).abs().sum(1)
+        bias = self.graph.constants[node.inputs[2]].to(torch.float64).abs()
+        return rows * _largest_step(x) + bias
+
+    def float_nodes(self) -> Iterator[tuple[Node, str]]:
+        """Every node of an island, with the reason."""
+        for node in self.graph.nodes:
+            if node.output in self.islands:
+                yield node, self.islands[node.output]
+
+    def has_islands(self) -> bool:
+        """True if any node runs in float."""
+        return any(True for _ in self.float_nodes())
+
+
+def _largest_step(x: QParams) -> int:
+    zero_point = int(x.zero_point.item())
+    return max(x.high - zero_point, zero_point - x.low)
+
+

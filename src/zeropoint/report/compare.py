@@ -1,0 +1,230 @@
+"""Float against int8 on the same images: accuracy, agreement, size, latency, coverage, in one table."""
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from rich.console import Group, RenderableType
+from rich.table import Table
+from torch import Tensor, nn
+
+from zeropoint.batches import first_and_all, input_names, inputs_of, labels_of
+from zeropoint.capture.evaluating import evaluating
+from zeropoint.graph.structure import leaves_of
+from zeropoint.model import QuantizedModel
+from zeropoint.progress import Progress, silent
+from zeropoint.render import as_text
+from zeropoint.report.coverage import Coverage
+from zeropoint.report.latency import interleaved
+from zeropoint.report.size import float_bytes, program_bytes
+
+Metric = Callable[[Tensor, Any], Tensor]
+"""Outputs and labels of a batch to a score for each sample; its mean is the accuracy."""
+
+BATCH_SIZES = (1, 16)
+
+
+def top1(outputs: Tensor, labels: Tensor) -> Tensor:
+    """1 for each sample whose greatest output is its label, else 0."""
+    return (outputs.argmax(1) == labels).to(torch.float32)
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Samples that only int8 gets right (gained), or only float (lost)."""
+
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The measured difference between a float model and its integer program.
+
+    `float_accuracy` and `int8_accuracy` are None without labels; `agreement` is the share of samples
+    with the same greatest output, None where outputs are no scores; `sqnr_db` is the ratio of the
+    output's power to that of its error. `latency` maps "float eager", "float channels_last" and "int8" to
+    median milliseconds by batch size.
+    """
+
+    samples: int
+    float_accuracy: float | None
+    int8_accuracy: float | None
+    flips: Flips | None
+    agreement: float | None
+    sqnr_db: float
+    float_bytes: int
+    int8_bytes: int
+    latency: dict[str, dict[int, float]]
+    coverage: Coverage
+    engine: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON data."""
+        data = asdict(self)
+        data["coverage"] = self.coverage.to_dict()
+        data["size_ratio"] = self.float_bytes / self.int8_bytes
+        return data
+
+    def __rich__(self) -> RenderableType:
+        table = Table("", "float32", "int8", "", title=f"float against int8 ({self.engine})")
+        if self.float_accuracy is not None and self.int8_accuracy is not None:
+            change = 100 * (self.int8_accuracy - self.float_accuracy)
+            cells = (_percent(self.float_accuracy), _percent(self.int8_accuracy), f"{change:+.2f}")
+            table.add_row(f"accuracy on {self.samples:,} samples", *cells)
+        if self.flips is not None:
+            table.add_row("  right in int8 only / in float only", "", "", _flips(self.flips))
+        if self.agreement is not None:
+            table.add_row("same decision", "", "", _percent(self.agreement))
+        table.add_row("SQNR of the output", "", "", f"{self.sqnr_db:.1f} dB")
+        ratio = f"{self.float_bytes / self.int8_bytes:.2f}x smaller"
+        table.add_row("size on disk", _size(self.float_bytes), _size(self.int8_bytes), ratio)
+        for batch in sorted(self.latency.get("int8", {})):
+            table.add_row(f"latency, batch {batch}", *_latency(self.latency, batch))
+        return Group(table, self.coverage)
+
+    def __str__(self) -> str:
+        return as_text(self.__rich__())
+
+
+@dataclass
+class _Tally:
+    """Sums over batches."""
+
+    samples: int = 0
+    float_score: float = 0.0
+    int8_score: float = 0.0
+    gained: int = 0
+    lost: int = 0
+    agreed: int = 0
+    scored: bool = False
+    classified: bool = True
+    signal: float = 0.0
+    noise: float = 0.0
+    seen: list[tuple[Tensor, ...]] = field(default_factory=list)
+
+    def add_outputs(self, expected: list[Tensor], found: list[Tensor]) -> None:
+        for real, approximate in zip(expected, found, strict=True):
+            self.signal += real.to(torch.float64).pow(2).sum().item()
+            self.noise += (real - approximate).to(torch.float64).pow(2).sum().item()
+        first = expected[0]
+        self.samples += len(first)
+        self.classified &= len(expected) == 1 and first.ndim == 2 and first.shape[1] > 1
+        if self.classified:
+            self.agreed += int((first.argmax(1) == found[0].argmax(1)).sum())
+
+    def add_scores(self, expected: Tensor, found: Tensor) -> None:
+        self.scored = True
+        self.float_score += expected.sum().item()
+        self.int8_score += found.sum().item()
+        self.gained += int((found > expected).sum())
+        self.lost += int((found < expected).sum())
+
+
+def compare(
+    model: nn.Module,
+    q: QuantizedModel,
+    loader: Iterable[object],
+    metric: Metric | None = None,
+    *,
+    latency: bool = True,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Run both models over the loader, on the same images, and time them side by side.
+
+    Without labels in the loader the accuracy is unknown; agreement and SQNR need none.
+    """
+    report = progress or silent
+    names = input_names(model)
+    first, batches = first_and_all(loader)
+    tally = _Tally()
+    with torch.no_grad(), evaluating(model):
+        for batch in batches:
+            _tally_batch(tally, model, q, batch, names, metric)
+            report("compare", tally.samples, None)
+    example = inputs_of(first, names)
+    n = max(tally.samples, 1)
+    return Comparison(
+        samples=tally.samples,
+        float_accuracy=tally.float_score / n if tally.scored else None,
+        int8_accuracy=tally.int8_score / n if tally.scored else None,
+        flips=Flips(tally.gained, tally.lost) if tally.scored else None,
+        agreement=tally.agreed / n if tally.classified else None,
+        sqnr_db=10 * math.log10(tally.signal / tally.noise) if tally.noise else math.inf,
+        float_bytes=float_bytes(model),
+        int8_bytes=program_bytes(q.program),
+        latency=measure_latency(model, q, example) if latency else {},
+        coverage=q.coverage(),
+        engine=q.engine,
+    )
+
+
+def _tally_batch(
+    tally: _Tally,
+    model: nn.Module,
+    q: QuantizedModel,
+    batch: object,
+    names: tuple[str, ...],
+    metric: Metric | None,
+) -> None:
+    inputs = inputs_of(batch, names)
+    expected, found = model(*inputs), q(*inputs)
+    tally.add_outputs(leaves_of(expected), leaves_of(found))
+    labels = labels_of(batch, names)
+    if labels is None:
+        return
+    if metric is not None:
+        tally.add_scores(metric(expected, labels), metric(found, labels))
+    elif tally.classified and isinstance(labels, Tensor):
+        tally.add_scores(top1(leaves_of(expected)[0], labels), top1(leaves_of(found)[0], labels))
+
+
+def measure_latency(
+    model: nn.Module, q: QuantizedModel, example: tuple[Tensor, ...]
+) -> dict[str, dict[int, float]]:
+    """Median milliseconds by engine and batch size, all engines in turns."""
+    fast = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    results: dict[str, dict[int, float]] = {}
+    with torch.no_grad(), evaluating(model), evaluating(fast):
+        for batch in BATCH_SIZES:
+            inputs = tuple(_repeated(x, batch) for x in example)
+            last = tuple(_channels_last(x) for x in inputs)
+            calls: dict[str, Callable[[], object]] = {
+                "float eager": partial(model, *inputs),
+                "float channels_last": partial(fast, *last),
+                "int8": partial(q, *inputs),
+            }
+            for name, milliseconds in interleaved(calls).items():
+                results.setdefault(name, {})[batch] = milliseconds
+    return results
+
+
+def _repeated(x: Tensor, batch: int) -> Tensor:
+    copies = -(-batch // len(x))
+    return x.repeat(copies, *[1] * (x.ndim - 1))[:batch].contiguous()
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _flips(flips: Flips) -> str:
+    return f"{flips.gained} / {flips.lost}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.3f} MB"
+
+
+def _latency(latency: dict[str, dict[int, float]], batch: int) -> tuple[str, str, str]:
+    fastest = min(times[batch] for name, times in latency.items() if name != "int8")
+    int8 = latency["int8"][batch]
+    return f"{fastest:.2f} ms", f"{int8:.2f} ms", f"{fastest / int8:.2f}x faster"

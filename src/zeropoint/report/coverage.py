@@ -1,0 +1,91 @@
+"""How much of a network runs in integers, and what stayed float, by name and reason."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from zeropoint.graph.graph import Node
+from zeropoint.graph.op import IntegerOp, Role
+from zeropoint.ops.opaque import Opaque
+from zeropoint.program.program import Program
+from zeropoint.render import as_text
+
+
+@dataclass(frozen=True)
+class Island:
+    """A node that runs in float: its layer, operator, reason, the user's line, and its share of the MACs."""
+
+    layer: str
+    operator: str
+    reason: str
+    line: str
+    macs: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Layers with weights and multiply-accumulates (for one sample), in integers and in all."""
+
+    integer_layers: int
+    layers: int
+    integer_macs: int
+    macs: int
+    islands: tuple[Island, ...]
+
+    @property
+    def share_of_macs(self) -> float:
+        """The share of the multiply-accumulates that run in integers, 0 to 1."""
+        return self.integer_macs / self.macs if self.macs else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON data."""
+        return {**asdict(self), "share_of_macs": self.share_of_macs}
+
+    def __rich__(self) -> RenderableType:
+        line = (
+            f"{self.integer_layers} of {self.layers} layers and {100 * self.share_of_macs:.2f} % of "
+            f"{self.macs / 1e6:,.1f} M multiply-accumulates run in integers"
+        )
+        if not self.islands:
+            return f"{line}; nothing stayed float."
+        table = Table("float island", "operator", "why", "line", box=None)
+        for island in self.islands:
+            table.add_row(island.layer, island.operator, island.reason, island.line)
+        return Group(f"{line}.", table)
+
+    def __str__(self) -> str:
+        return as_text(self.__rich__())
+
+
+def coverage(program: Program) -> Coverage:
+    """The coverage of a program."""
+    macs = program.provenance.macs
+    layers = [node for node in program.graph.nodes if _has_weights(node)]
+    inside = [node for node in layers if program.is_integer(node)]
+    islands = tuple(
+        Island(
+            node.origin.layer or node.output,
+            node.op.target if isinstance(node.op, Opaque) else node.op.name,
+            reason,
+            node.origin.line,
+            macs.get(node.output, 0),
+        )
+        for node, reason in program.float_nodes()
+    )
+    return Coverage(
+        integer_layers=len(inside),
+        layers=len(layers) + sum(1 for island in islands if island.macs and _is_opaque(island)),
+        integer_macs=sum(macs.get(node.output, 0) for node in inside),
+        macs=sum(macs.values()),
+        islands=islands,
+    )
+
+
+def _has_weights(node: Node) -> bool:
+    return isinstance(node.op, IntegerOp) and Role.WEIGHT in node.op.roles(len(node.inputs))
+
+
+def _is_opaque(island: Island) -> bool:
+    return "." in island.operator
