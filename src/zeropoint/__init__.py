@@ -1,9 +1,9 @@
 """zeropoint turns a trained PyTorch CNN into an integer network.
 
-    q = zp.quantize(model, loader)      # nn.Module + batches -> QuantizedModel
-    y = q(x)                            # runs int8 kernels
-    print(zp.compare(model, q, loader)) # accuracy, size, latency, coverage
-    q.save("model.safetensors"); q = zp.load("model.safetensors")
+q = zp.quantize(model, loader)      # nn.Module + batches -> QuantizedModel
+y = q(x)                            # runs int8 kernels
+print(zp.compare(model, q, loader)) # accuracy, size, latency, coverage
+q.save("model.safetensors"); q = zp.load("model.safetensors")
 """
 
 from zeropoint.arithmetic.granularity import PerChannel, PerTensor

@@ -1,9 +1,9 @@
-"""Which nodes run in integers, and where each value's grid comes from: decided before any data are seen.
+"""Which nodes run in integers, and where each grid comes from: decided before data are seen.
 
-    convolution, linear     integer, unless the recipe keeps the layer float
-    add, pool, concat, ...  integer where at least one operand already is; alone between islands they stay
-    flatten, max pool, ...  the same, on the grid of their operand
-    anything else           float
+convolution, linear     integer, unless the recipe keeps the layer float
+add, pool, concat, ...  integer where at least one operand already is; alone between islands they
+stay flatten, max pool, ...  the same, on the grid of their operand
+anything else           float
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ from zeropoint.target import Target
 class Assignment:
     """The decisions about one graph.
 
-    `integer` holds the outputs of the nodes that run in integers; `own` the values to observe, with their
-    specifications; `shared` maps a value to the one whose grid it takes; `accumulators` are the
-    int32 results that are not narrowed; `reasons` says why each other node stays float.
+    `integer` holds the outputs of the nodes that run in integers; `own` the values to observe,
+    with their specifications; `shared` maps a value to the one whose grid it takes; `accumulators`
+    are the int32 results that are not narrowed; `reasons` says why each other node stays float.
     """
 
     integer: frozenset[str]
@@ -40,8 +40,10 @@ class Assignment:
 
 
 def assign(graph: Graph, recipe: Recipe, target: Target) -> Assignment:
-    """The decisions for a float graph; RecipeError if nothing is left to quantize, or the target
-    cannot run what a layer asks for."""
+    """The decisions for a float graph.
+
+    RecipeError if nothing is left to quantize, or the target cannot run what a layer asks for.
+    """
     reasons = _float_nodes(graph, recipe)
     integer = [n for n in graph.nodes if n.output not in reasons and isinstance(n.op, IntegerOp)]
     if not any(_has_weight(node) for node in integer):
@@ -115,14 +117,14 @@ def _why_float(graph: Graph, node: Node, recipe: Recipe, written: set[str]) -> s
 
 
 def _stays_wide(graph: Graph, node: Node, integer: set[str]) -> bool:
-    """True if only float nodes or the outside read the accumulator of a plain convolution or linear."""
+    """True if only float nodes or the outside read what a convolution or linear computes."""
     if not _has_weight(node) or len(_activations(node)) > 1:
         return False
     return not any(user.output in integer for user in graph.users[node.output])
 
 
 def _shared(graph: Graph, integer: list[Node]) -> dict[str, str]:
-    """Values that take another's grid: results of movers, and operands tied to their concatenation."""
+    """Values that take another's grid: what is only moved, and what is tied to a concatenation."""
     shared: dict[str, str] = {}
     owners = {n.output for n in integer if isinstance(n.op, IntegerOp) and n.op.grid is Grid.OWN}
     for node in integer:
@@ -173,7 +175,8 @@ def _check(
 def _refuse(node: Node, refusal: str | None, target: Target) -> None:
     if refusal is not None:
         raise RecipeError(
-            f"{node.origin.layer or node.output} asks for {refusal}, which the {target.name} engine "
+            f"{node.origin.layer or node.output} asks for {refusal}, which the "
+            f"{target.name} engine "
             'cannot run; use engine="reference", or change the recipe for that layer'
         )
 
@@ -182,12 +185,10 @@ def _nothing(graph: Graph, reasons: Mapping[str, str]) -> str:
     kinds = sorted({_describe(node) for node in graph.nodes})
     because = next(iter(reasons.values()), "it has no convolution or linear layer")
     return (
-        f"nothing to quantize: no convolution or linear layer of the model can run in integers ({because}); "
-        f"its operators are {', '.join(kinds)}"
+        f"nothing to quantize: no convolution or linear layer of the model can run in integers "
+        f"({because}); its operators are {', '.join(kinds)}"
     )
 
 
 def _describe(node: Node) -> str:
     return node.op.target if isinstance(node.op, Opaque) else node.op.name
-
-

@@ -1,8 +1,9 @@
 """What a loader yields, as inputs of the model.
 
-    x                       the first input
-    (x, y), [x, y]          as many inputs as forward() requires, the rest are labels
-    {"image": x, ...}       by the names of forward()'s parameters, or else the first tensors in the dict
+x                       the first input
+(x, y), [x, y]          as many inputs as forward() requires, the rest are labels
+{"image": x, ...}       by the names of forward()'s parameters, or else the first tensors in the
+dict
 """
 
 import inspect
@@ -94,7 +95,7 @@ def check_inputs(inputs: Inputs, where: str) -> None:
         if not x.is_floating_point():
             raise CalibrationError(
                 f"{where} is {str(x.dtype).removeprefix('torch.')}; the model takes float32: "
-                "convert the images as they were converted for training (x.float() / 255, normalized)"
+                "convert the images as for training (x.float() / 255, normalized)"
             )
         if x.dtype != torch.float32:
             raise CalibrationError(

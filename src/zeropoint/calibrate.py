@@ -1,9 +1,9 @@
 """Graph, batches, Recipe, Target -> Plan.
 
-    1. assign     which values own a grid (assign.py), before any data
-    2. observe    one walk over the batches, a histogram a value (observe/)
-    3. choose     each specification's calibrator picks the range; the grid follows from equation (1)
-    4. derive     weights from themselves, biases from the grids around them: equation (2)
+1. assign     which values own a grid (assign.py), before any data
+2. observe    one walk over the batches, a histogram a value (observe/)
+3. choose     each specification's calibrator picks the range; the grid follows from equation (1)
+4. derive     weights from themselves, biases from the grids around them: equation (2)
 """
 
 from collections.abc import Iterable, Mapping
@@ -62,9 +62,7 @@ def observe(graph: Graph, batches: Iterable[Inputs], names: Iterable[str]) -> di
     return histograms
 
 
-def choose(
-    graph: Graph, assignment: Assignment, histograms: Mapping[str, Histogram]
-) -> Plan:
+def choose(graph: Graph, assignment: Assignment, histograms: Mapping[str, Histogram]) -> Plan:
     """The plan that the specifications and the statistics amount to."""
     entries: dict[str, Entry] = {}
     for name, spec in assignment.own.items():
@@ -91,9 +89,7 @@ def _activation_grid(histogram: Histogram, spec: TensorSpec) -> QParams:
     return grid_over(scalar(low), scalar(high), type, spec.symmetric)
 
 
-def _derive(
-    graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]
-) -> None:
+def _derive(graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]) -> None:
     """Grids of the node's weight and bias, and of its accumulator if that is the result."""
     assert isinstance(node.op, IntegerOp)  # only integer nodes are in the assignment
     roles = dict(zip(node.op.roles(len(node.inputs)), node.inputs, strict=False))

@@ -76,31 +76,12 @@ def complain(sentence: str) -> None:
 # --- options that several commands share -------------------------------------------------------
 
 
-def height_and_width(text: str) -> tuple[int, int]:
-    """`224` or `224x320`, height first."""
-    height, _, width = text.partition("x")
-    if not height.isdigit() or not (width or height).isdigit():
-        raise typer.BadParameter(f"{text} is no size; expected 224 or 224x320, height first")
-    return int(height), int(width or height)
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """`0.5` or `0.485,0.456,0.406`."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text} is no list of numbers like 0.485,0.456,0.406") from None
-
-
 class Calibrator(enum.StrEnum):
     """How ranges of activations are chosen."""
 
     MSE = "mse"
     MIN_MAX = "min-max"
 
-
-Size = tuple[int, int]
-Numbers = tuple[float, ...]
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="SOURCE", help="net.py:factory, package.module:factory or a .pt2")
@@ -116,17 +97,13 @@ DataOption = Annotated[
     ),
 ]
 SizeOption = Annotated[
-    Size | None,
-    typer.Option(
-        "--size", parser=height_and_width, metavar="HxW", help="Scale to cover, cut the centre"
-    ),
+    str | None, typer.Option("--size", metavar="HxW", help="Scale to cover, cut out the centre")
 ]
 MeanOption = Annotated[
-    Numbers,
-    typer.Option("--mean", parser=numbers, metavar="M[,M,M]", help="Subtracted from pixel / 255"),
+    str, typer.Option("--mean", metavar="M[,M,M]", help="Subtracted from pixel / 255")
 ]
 StdOption = Annotated[
-    Numbers, typer.Option("--std", parser=numbers, metavar="S[,S,S]", help="Divided by afterwards")
+    str, typer.Option("--std", metavar="S[,S,S]", help="What the difference is divided by")
 ]
 ChannelsOption = Annotated[
     int | None, typer.Option("--channels", help="1 or 3; default: as the images are")
@@ -185,8 +162,8 @@ def quantize(
         typer.Option("--float", metavar="LAYER", help="Keep this layer float; may be repeated"),
     ] = None,
     size: SizeOption = None,
-    mean: MeanOption = (0.0,),
-    std: StdOption = (1.0,),
+    mean: MeanOption = "0",
+    std: StdOption = "1",
     channels: ChannelsOption = None,
     batch_size: BatchOption = 32,
     image_column: ImageColumnOption = None,
@@ -198,7 +175,7 @@ def quantize(
     model = load_model(source, weights=weights)
     loader = open_data(
         data,
-        preparation=Preparation(size, mean, std, channels),
+        preparation=preparation_of(size, mean, std, channels),
         columns=Columns(image_column, label_column),
         batch_size=batch_size,
         samples=samples,
@@ -233,8 +210,8 @@ def compare(
     latency: Annotated[bool, typer.Option(help="Measure latency too")] = True,
     samples: LimitOption = None,
     size: SizeOption = None,
-    mean: MeanOption = (0.0,),
-    std: StdOption = (1.0,),
+    mean: MeanOption = "0",
+    std: StdOption = "1",
     channels: ChannelsOption = None,
     batch_size: BatchOption = 32,
     image_column: ImageColumnOption = None,
@@ -242,15 +219,15 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Run SOURCE and FILE on --data: accuracy, agreement, size, latency, coverage."""
-    quantized = zp.load(file, engine=engine)
-    model = load_model(source, weights=weights)
     loader = open_data(
         data,
-        preparation=Preparation(size, mean, std, channels),
+        preparation=preparation_of(size, mean, std, channels),
         columns=Columns(image_column, label_column),
         batch_size=batch_size,
         samples=samples,
     )
+    quantized = zp.load(file, engine=engine)
+    model = load_model(source, weights=weights)
     with progress_bars(total=loader.samples) as progress:
         card = zp.compare(model, quantized, loader, latency=latency, progress=progress)
     if as_json:
@@ -266,8 +243,8 @@ def evaluate(
     engine: EngineOption = "auto",
     samples: LimitOption = None,
     size: SizeOption = None,
-    mean: MeanOption = (0.0,),
-    std: StdOption = (1.0,),
+    mean: MeanOption = "0",
+    std: StdOption = "1",
     channels: ChannelsOption = None,
     batch_size: BatchOption = 32,
     image_column: ImageColumnOption = None,
@@ -275,14 +252,14 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Top-1 accuracy of FILE on --data."""
-    quantized = zp.load(file, engine=engine)
     loader = open_data(
         data,
-        preparation=Preparation(size, mean, std, channels),
+        preparation=preparation_of(size, mean, std, channels),
         columns=Columns(image_column, label_column),
         batch_size=batch_size,
         samples=samples,
     )
+    quantized = zp.load(file, engine=engine)
     correct = done = 0
     with progress_bars(total=loader.samples) as progress:
         for images, labels in loader:
@@ -344,6 +321,31 @@ def inspect(
 
 
 # --- arguments to what the package takes -------------------------------------------------------
+
+
+def preparation_of(size: str | None, mean: str, std: str, channels: int | None) -> Preparation:
+    return Preparation(
+        size=None if size is None else height_and_width(size),
+        mean=numbers(mean),
+        std=numbers(std),
+        channels=channels,
+    )
+
+
+def height_and_width(text: str) -> tuple[int, int]:
+    """`224` or `224x320`, height first."""
+    height, _, width = text.partition("x")
+    if not height.isdigit() or not (width or height).isdigit():
+        raise typer.BadParameter(f"{text} is no size; expected 224 or 224x320, height first")
+    return int(height), int(width or height)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """`0.5` or `0.485,0.456,0.406`."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no list of numbers like 0.485,0.456,0.406") from None
 
 
 def recipe_of(

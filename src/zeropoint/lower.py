@@ -1,10 +1,10 @@
-"""Graph, Plan -> Program: constants become integers, values get their grids, fences go up around islands.
+"""Graph, Plan -> Program: constants become integers, values get grids, islands get fences.
 
     x --> quantize --> conv2d --> ... --> linear --> dequantize --> logits
                                              (int32)
 
-An operator keeps its class and its options; what changes is the type of its values. Each value is quantized
-and dequantized at most once, however many nodes read it.
+An operator keeps its class and its options; what changes is the type of its values. Each value is
+quantized and dequantized at most once, however many nodes read it.
 """
 
 from dataclasses import replace
@@ -49,8 +49,7 @@ class _Lowering:
         self._to.origin = replace(self._to.origin, layer="", line="")
         outputs = [self._as_real(name) for name in self._graph.outputs]
         lowered = self._to.done(outputs, self._graph.structure)
-        islands = {name: reason for name, reason in self._plan.reasons.items()}
-        program = Program(lowered, islands, provenance)
+        program = Program(lowered, dict(self._plan.reasons), provenance)
         program.verify()
         return program
 
@@ -124,7 +123,7 @@ class _Lowering:
 
 
 def _without_bounds(op: Op) -> tuple[Op, Clamp | None]:
-    """An operator whose accumulator leaves the integers takes its activation there, as a float clamp."""
+    """An accumulator that leaves the integers takes its activation along, as a float clamp."""
     assert isinstance(op, (Conv2d, Linear))  # only these have accumulators
     if op.low is None and op.high is None:
         return op, None

@@ -7,7 +7,13 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from zeropoint.batches import calibration_batches, check_inputs, first_and_all, input_names, inputs_of
+from zeropoint.batches import (
+    calibration_batches,
+    check_inputs,
+    first_and_all,
+    input_names,
+    inputs_of,
+)
 from zeropoint.calibrate import calibrate
 from zeropoint.capture import capture
 from zeropoint.errors import CalibrationError

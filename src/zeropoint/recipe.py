@@ -42,9 +42,10 @@ ACTIVATIONS = TensorSpec()
 class Recipe:
     """Weights, activations, and overrides by layer.
 
-    An override's key is a layer's path ("layer1.0.conv1", which also covers what is inside it), a pattern
-    ("layer1.*"), or a module class (nn.Linear); its value is another Recipe, or None to keep the layer
-    float. A path beats a pattern, a pattern beats a class; the later of two patterns wins.
+    An override's key is a layer's path ("layer1.0.conv1", which also covers what is inside it), a
+    pattern ("layer1.*"), or a module class (nn.Linear); its value is another Recipe, or None to
+    keep the layer float. A path beats a pattern, a pattern beats a class; the later of two
+    patterns wins.
     """
 
     weights: TensorSpec = WEIGHTS
@@ -54,8 +55,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.activations.granularity != PerTensor():
             raise RecipeError(
-                f"activations ask for {self.activations.granularity}; no integer kernel has a scale for "
-                "each channel of its input: use PerTensor()"
+                f"activations ask for {self.activations.granularity}; no integer kernel has a "
+                "scale for each channel of its input: use PerTensor()"
             )
         if self.weights.granularity not in (PerTensor(), PerChannel()):
             raise RecipeError(
@@ -79,8 +80,9 @@ class Recipe:
                 raise RecipeError(_unknown(key, captured))
             if not any(covers(key, origin) for origin in kept):
                 raise RecipeError(
-                    f"override {_spelled(key)} names only layers that are folded into their neighbours "
-                    "(batch norm, activations, additions); name the convolution or linear layer instead"
+                    f"override {_spelled(key)} names only layers that are folded into "
+                    "their neighbours (batch norm, activations, additions); name the convolution "
+                    "or linear layer instead"
                 )
 
 

@@ -1,13 +1,14 @@
 """Multiplying an int32 accumulator by a real number below one without any float.
 
 A real multiplier M is an int32 mantissa m and an exponent e, M = m 2^(e - 31), 2^30 <= m < 2^31
-(Jacob et al. 2018, section 2.2, equation (6)). Two ways to round the product, by their names in TFLite:
+(Jacob et al. 2018, section 2.2, equation (6)). Two ways to round the product, by their names in
+TFLite:
 
     double   round to 31 bits half away from zero, then shift right half away from zero (gemmlowp)
     single   one shift right of the 64-bit product, half up (ruy, TOSA)
 
-`multipliers` runs once, offline, and may use floats. Everything else is int64 arithmetic on values that
-fit int32, so that no step can overflow.
+`multipliers` runs once, offline, and may use floats. Everything else is int64 arithmetic on values
+that fit int32, so that no step can overflow.
 """
 
 import math

@@ -12,7 +12,8 @@ class PerTensor:
 class PerChannel:
     """One scale and zero point for each index of `axis`: shape (C,).
 
-    For weights of a convolution (O, I, kH, kW) or of a linear layer (O, I), axis 0 is the output channel.
+    For weights of a convolution (O, I, kH, kW) or of a linear layer (O, I), axis 0 is the output
+    channel.
     """
 
     axis: int = 0

@@ -2,8 +2,8 @@
 
     (1)  r = s (q - z)        q = clamp(round(r / s) + z, low, high)
 
-`round` is half to even, as in IEEE 754, torch.round, oneDNN, ONNX Runtime and OpenVINO. Zero is always
-exact: `z` is an integer within the type, so padding with `z` pads with real zeros.
+`round` is half to even, as in IEEE 754, torch.round, oneDNN, ONNX Runtime and OpenVINO. Zero is
+always exact: `z` is an integer within the type, so padding with `z` pads with real zeros.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SMALLEST_SCALE = 2.0**-100
 
 @dataclass(frozen=True, eq=False)
 class QParams:
-    """Scale `s` (float32) and zero point `z` (int32) of shape () per tensor, or (C,) along `axis`."""
+    """Scale `s` (float32) and zero point `z` (int32): () per tensor, or (C,) along `axis`."""
 
     scale: Tensor
     zero_point: Tensor
@@ -82,6 +82,14 @@ def quantize(real: Tensor, params: QParams) -> Tensor:
     return steps.clamp(params.low, params.high).to(params.type.storage)
 
 
+def simulate(real: Tensor, params: QParams) -> Tensor:
+    """The real numbers that `real` becomes on the grid, in its own dtype: fake quantization."""
+    scale = broadcast(params.scale, real.ndim, params.axis).to(real.dtype)
+    zero_point = broadcast(params.zero_point, real.ndim, params.axis)
+    steps = torch.round(real / scale)
+    return steps.clamp_(params.low - zero_point, params.high - zero_point).mul_(scale)
+
+
 def dequantize(q: Tensor, params: QParams) -> Tensor:
     """The real numbers (float32) that the integers stand for."""
     scale = broadcast(params.scale, q.ndim, params.axis)
@@ -90,7 +98,9 @@ def dequantize(q: Tensor, params: QParams) -> Tensor:
 
 
 def asymmetric(low: Tensor, high: Tensor, type: IntegerType, axis: int | None = None) -> QParams:
-    """The affine grid over [low, high], widened to hold zero; the zero point is rounded and clamped.
+    """The affine grid over [low, high], widened to hold zero.
+
+    The zero point is rounded and clamped.
 
     The grid of one-sided data is one-sided: its zero point is the type's end. An empty range gets
     scale 1, so that a constant zero stays zero.
@@ -105,8 +115,8 @@ def symmetric(low: Tensor, high: Tensor, type: IntegerType, axis: int | None = N
     """The grid with zero in its middle over [-m, m], m = max(-low, high).
 
     A signed type uses [-(2^(b-1) - 1), 2^(b-1) - 1] and z = 0, so that a weight and its negative
-    round alike. An unsigned type has z = 2^(b-1), except for one-sided data: there z = 0 and no code
-    is wasted (a signed grid after ReLU loses one bit).
+    round alike. An unsigned type has z = 2^(b-1), except for one-sided data: there z = 0 and no
+    code is wasted (a signed grid after ReLU loses one bit).
     """
     bound = torch.maximum(-low, high).clamp(min=0.0).to(torch.float64)
     if type.signed:

@@ -2,11 +2,12 @@
 
     (3)  q = clamp(round(sum_i M_i a_i) + z, low, high)
 
-One term is an ordinary requantization; two are a convolution with a residual add, or an addition: the
-sum is rounded once. An *arithmetic profile* says how M is applied:
+One term is an ordinary requantization; two are a convolution with a residual add, or an addition:
+the sum is rounded once. An *arithmetic profile* says how M is applied:
 
     Float32      a and M are float32 numbers, round half to even      oneDNN, ONNX Runtime, OpenVINO
-    FixedPoint   M is an int32 mantissa and a shift, no float         Jacob et al. 2018, gemmlowp, TFLite
+    FixedPoint   M is an int32 mantissa and a shift, no float         Jacob et al. 2018, gemmlowp,
+    TFLite
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.fixed_point import Rounding, multipliers, multiply, rounding_shift, saturate
+from zeropoint.arithmetic.fixed_point import (
+    Rounding,
+    multipliers,
+    multiply,
+    rounding_shift,
+    saturate,
+)
 
 SUM_BITS = 16
 """Fractional bits that each term of a fixed-point sum keeps until the one final rounding."""
@@ -66,7 +73,7 @@ def _float_product(term: Term) -> Tensor:
 
 @dataclass(frozen=True)
 class FixedPoint:
-    """Integers only. A sum keeps SUM_BITS fractional bits of every term and rounds once, half up."""
+    """Integers only. A sum keeps SUM_BITS fractional bits of every term and rounds once."""
 
     rounding: Rounding = "double"
 
@@ -75,7 +82,9 @@ class FixedPoint:
         if len(terms) == 1:
             total = multiply(terms[0].accumulator, multipliers(terms[0].multiplier), self.rounding)
         else:
-            fine = sum((self._fine(term) for term in terms), start=torch.zeros((), dtype=torch.int64))
+            fine = sum(
+                (self._fine(term) for term in terms), start=torch.zeros((), dtype=torch.int64)
+            )
             total = rounding_shift(fine, torch.tensor(SUM_BITS))
         return (total + grid.zero_point).clamp(grid.low, grid.high).to(torch.int32)
 

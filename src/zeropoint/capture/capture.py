@@ -1,9 +1,9 @@
 """nn.Module -> Graph, through torch.export.
 
     1. check      float32 parameters, all finite
-    2. export     torch.export in eval mode, batch and image size free where the model leaves them free
-    3. functional run_decompositions({}) turns in-place operators into pure ones, views included
-    4. translate  one capture rule an operator (ops/); what has none becomes a float island
+    2. export     torch.export in eval mode, batch and image size free where the model leaves them
+    free 3. functional run_decompositions({}) turns in-place operators into pure ones, views
+    included 4. translate  one capture rule an operator (ops/); what has none becomes a float island
 
 Every node keeps the layer it came from and the user's line.
 """
@@ -36,8 +36,8 @@ NAMED_DIMENSIONS = {0: "N", 2: "H", 3: "W"}
 def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     """The model's inference function as a graph of float operators, any batch size.
 
-    `example` is one batch for each positional input; its contents do not matter. The model is not changed.
-    CaptureError names the line of the model that cannot be captured.
+    `example` is one batch for each positional input; its contents do not matter. The model is not
+    changed. CaptureError names the line of the model that cannot be captured.
     """
     _check_parameters(model)
     with evaluating(model), warnings.catch_warnings():
@@ -48,7 +48,10 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
 
 
 def _check_parameters(model: nn.Module) -> None:
-    for kind, tensors in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+    for kind, tensors in (
+        ("parameter", model.named_parameters()),
+        ("buffer", model.named_buffers()),
+    ):
         for name, tensor in tensors:
             if not tensor.is_floating_point():
                 continue
@@ -64,22 +67,22 @@ def _check_parameters(model: nn.Module) -> None:
 
 
 def _at_least_two(x: Tensor) -> Tensor:
-    """A batch of one becomes a batch of two: torch.export would take 1 for a constant of the model."""
+    """A batch of one becomes a batch of two: torch.export takes 1 for a constant of the model."""
     return torch.cat([x, x]) if x.ndim and x.shape[0] == 1 else x
 
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     """The exported model, with as many free dimensions as the model allows."""
-    images = {axis: Dim.AUTO for axis in NAMED_DIMENSIONS}
+    images = dict.fromkeys(NAMED_DIMENSIONS, Dim.AUTO)
     free = tuple(images if x.ndim == 4 else {0: Dim.AUTO} for x in example)
     batch = tuple({0: Dim.AUTO} if x.ndim else {} for x in example)
     try:
         return torch.export.export(model, example, dynamic_shapes=free)
-    except Exception:  # noqa: BLE001  # torch.export raises dozens of kinds; the second try reports
+    except Exception:  # torch.export raises dozens of kinds; the second try reports
         pass
     try:
         return torch.export.export(model, example, dynamic_shapes=batch)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise CaptureError(_explain(model, error)) from error
 
 
@@ -89,8 +92,8 @@ def _explain(model: nn.Module, error: Exception) -> str:
     place = f" at {where}" if where else ""
     return (
         f"{type(model).__name__} cannot be captured{place}: {first.strip()} "
-        "Change that line so that it does not depend on the values in a tensor (torch.where instead "
-        "of if, a tensor operator instead of .item() or numpy)."
+        "Change that line so that it does not depend on the values in a tensor (torch.where "
+        "instead of if, a tensor operator instead of .item() or numpy)."
     )
 
 
@@ -159,12 +162,18 @@ class _Translation:
         return folded or self._operator(node, str(target), arguments, keywords)
 
     def _operator(
-        self, node: torch.fx.Node, target: str, arguments: Sequence[Any], keywords: Mapping[str, Any]
+        self,
+        node: torch.fx.Node,
+        target: str,
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
     ) -> Any:
-        shapes, types = self._results(node)
+        shapes, _ = self._results(node)
         rule = CAPTURES.get(target)
         if rule is None:
-            return self._island(node, target, arguments, keywords, "zeropoint has no integer form for it")
+            return self._island(
+                node, target, arguments, keywords, "zeropoint has no integer form for it"
+            )
         captured = rule(self._to, shapes[0], *arguments, **keywords)
         if isinstance(captured, str):
             return self._island(node, target, arguments, keywords, captured)
@@ -183,7 +192,9 @@ class _Translation:
         emptied, named, operands = template(arguments, keywords)
         op = Opaque(target, emptied, named, reason)
         values = self._to.emit_many(op, operands, list(zip(shapes, types, strict=True)))
-        return values[0] if isinstance(node.meta.get("val"), (Tensor, torch.SymInt)) else tuple(values)
+        return (
+            values[0] if isinstance(node.meta.get("val"), (Tensor, torch.SymInt)) else tuple(values)
+        )
 
     def _folded(
         self,
@@ -215,7 +226,9 @@ class _Translation:
         fakes = node.meta.get("val")
         several = fakes if isinstance(fakes, (tuple, list)) else [fakes]
         shapes = [self._shape(fake) if isinstance(fake, Tensor) else (UNKNOWN,) for fake in several]
-        types = [Plain(fake.dtype) if isinstance(fake, Tensor) else Size() for fake in several]
+        types: list[ValueType] = [
+            Plain(fake.dtype) if isinstance(fake, Tensor) else Size() for fake in several
+        ]
         return shapes, types
 
     def _shape(self, tensor: Tensor) -> Shape:
@@ -239,5 +252,3 @@ class _Translation:
         module = self._modules.get(layer)
         is_leaf = module is not None and layer != "" and not any(module.children())
         return layer if is_leaf else f"{layer}.{own}" if layer else own
-
-

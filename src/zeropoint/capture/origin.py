@@ -45,7 +45,7 @@ def _last_users_frame(stack_trace: str) -> str:
 
 
 def users_line(error: BaseException) -> str:
-    """The innermost line of the user's code on an error's traceback, or in its message; "" if none."""
+    """The innermost line of the user's code in an error's traceback or message; "" if none."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

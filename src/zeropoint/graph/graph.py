@@ -22,8 +22,8 @@ from zeropoint.graph.value import Value
 class Origin:
     """Where in the user's model a node comes from.
 
-    `layer` is the path in the module tree ("layer1.0.conv1"), `types` the class names of that module
-    and its bases, `line` the user's source line.
+    `layer` is the path in the module tree ("layer1.0.conv1"), `types` the class names of that
+    module and its bases, `line` the user's source line.
     """
 
     layer: str = ""
@@ -87,7 +87,7 @@ class Graph:
             yield node, tuple(sorted(spent - self.constants.keys()))
 
     def verify(self) -> None:
-        """GraphError unless every value is declared, written once, and written before it is read."""
+        """GraphError unless each value is declared, written once, and written before it is read."""
         written = Counter((*self.inputs, *self.constants))
         for node in self.nodes:
             for name in node.inputs:

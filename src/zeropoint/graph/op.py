@@ -1,7 +1,7 @@
 """What an operator is: a name, fields that configure it, and what it computes.
 
-A class is abstract here and final in `ops/`. A float graph and an integer program are made of the same
-operators: the types of a node's values say which of the two forms runs.
+A class is abstract here and final in `ops/`. A float graph and an integer program are made of the
+same operators: the types of a node's values say which of the two forms runs.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ Argument = Any  # a Tensor, or the int of a Size value: operators of islands tak
 
 
 class Op(ABC):
-    """An operator with a float form. Subclasses are frozen dataclasses; their fields are its options."""
+    """An operator with a float form. Subclasses are frozen dataclasses: fields are options."""
 
     name: ClassVar[str]
 

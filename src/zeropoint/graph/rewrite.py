@@ -1,4 +1,4 @@
-"""The only way a pass edits a graph: collect edits against the old graph, then build the new one."""
+"""The only way a pass edits a graph: collect edits of the old one, then build the new one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,7 +9,6 @@ from torch import Tensor
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import Op
 from zeropoint.graph.value import Plain, Value
-
 
 T = TypeVar("T")
 OpT = TypeVar("OpT", bound=Op)

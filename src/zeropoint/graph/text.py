@@ -7,9 +7,10 @@
       return %conv1
     }
 
-An operator's fields stand in braces where they differ from their defaults; the layer is the comment. Types
-are spelled as in `graph/value.py`. Contents of constants and scales of channels are tensors, not text:
-`parse` takes them by name (`conv1.weight`, `conv1.weight.scale`, `conv1.weight.zero_point`).
+An operator's fields stand in braces where they differ from their defaults; the layer is the
+comment. Types are spelled as in `graph/value.py`. Contents of constants and scales of channels are
+tensors, not text: `parse` takes them by name (`conv1.weight`, `conv1.weight.scale`,
+`conv1.weight.zero_point`).
 """
 
 import ast

@@ -1,9 +1,9 @@
 """What flows along the edges of a graph.
 
-    f32[N,64,56,56]               real numbers; N is known only at run time
-    u8[N,64,56,56]<0.0236:0>      integers, with the scale and zero point that give them meaning
-    i8[64,3,7,7]<axis=0>          the same with one scale for each channel, kept with the constants
-    size                          a Python int, such as a batch size
+f32[N,64,56,56]               real numbers; N is known only at run time
+u8[N,64,56,56]<0.0236:0>      integers, with the scale and zero point that give them meaning
+i8[64,3,7,7]<axis=0>          the same with one scale for each channel, kept with the constants
+size                          a Python int, such as a batch size
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FLOAT_NAMES = {
 
 @dataclass(frozen=True)
 class Plain:
-    """A tensor whose elements mean what they say: real numbers, or indices and masks in an island."""
+    """A tensor whose elements mean what they say: real numbers, or an island's indices."""
 
     dtype: torch.dtype = torch.float32
 
@@ -47,9 +47,11 @@ class Size:
 ValueType = Plain | Quantized | Size
 
 Shape = tuple[int | str, ...]
-"""One entry a dimension: a number, or an expression such as "N" or "H // 2" that only the run knows.
+"""One entry a dimension: a number, or an expression such as "N" or "H // 2" that only the run
+knows.
 
-Equal expressions are equal sizes; UNKNOWN equals nothing. The shape of a Size is its own expression."""
+Equal expressions are equal sizes; UNKNOWN equals nothing. The shape of a Size is its own
+expression."""
 
 UNKNOWN = "?"
 

@@ -1,7 +1,7 @@
 """Running a graph node by node, with a listener that sees each value once.
 
-A value is dropped after its last use, so a walk needs the memory of the live values only. Calibration,
-layer-error reports and evaluation are all this loop with another listener.
+A value is dropped after its last use, so a walk needs the memory of the live values only.
+Calibration, layer-error reports and evaluation are all this loop with another listener.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -23,9 +23,7 @@ class Calibrator(ABC):
         """The range for an activation that was observed."""
 
     @abstractmethod
-    def from_rows(
-        self, rows: Tensor, type: IntegerType, symmetric: bool
-    ) -> tuple[Tensor, Tensor]:
+    def from_rows(self, rows: Tensor, type: IntegerType, symmetric: bool) -> tuple[Tensor, Tensor]:
         """The ranges (R,) for weights as rows (R, K): a row is a channel, or the whole tensor."""
 
 

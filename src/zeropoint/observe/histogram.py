@@ -2,9 +2,9 @@
 
     bin i counts the x with  i w <= x < (i + 1) w,   w = 2^k,   i in [first, first + BINS)
 
-k is the least exponent for which the data seen so far fit into BINS bins. Widths are powers of two and
-zero is an edge, so widening merges neighbours exactly: the counts depend on the data alone, not on how they
-were cut into batches, and two histograms of two halves add up to that of the whole.
+k is the least exponent for which the data seen so far fit into BINS bins. Widths are powers of two
+and zero is an edge, so widening merges neighbours exactly: the counts depend on the data alone,
+not on how they were cut into batches, and two histograms of two halves add up to that of the whole.
 """
 
 import math
@@ -18,7 +18,7 @@ FINEST = -120
 """The least exponent: products with 2^-k must not overflow float32."""
 
 CHUNK = 1 << 20
-"""Elements counted at once: float32 counters stay exact below 2^24, and the scratch stays in the cache."""
+"""Elements counted at once: float32 counters are exact below 2^24, and scratch stays in cache."""
 
 
 class NotFinite(ValueError):
@@ -59,8 +59,8 @@ class Histogram:
         if not (math.isfinite(low) and math.isfinite(high)):
             raise NotFinite
         self._make_room(min(self.low, low), max(self.high, high))
-        for part in flat.split(CHUNK):
-            self.counts += _count(part, 1.0 / self.width, self.first)
+        for part in torch.split(flat, CHUNK):
+            self.counts += _count(part, self.width, self.first)
 
     def merge(self, other: "Histogram") -> None:
         """Add what another histogram has counted."""
@@ -87,13 +87,17 @@ def _flat(x: Tensor) -> Tensor:
     return x.reshape(-1)
 
 
-def _count(part: Tensor, per_width: float, first: int) -> Tensor:
-    index = (part * per_width).floor_().sub_(first)  # exact: a power of two, then integers
-    return torch.histc(index, BINS, 0, BINS).to(torch.int64)
+def _count(part: Tensor, width: float, first: int) -> Tensor:
+    if (
+        first == 0
+    ):  # no subtraction inside histc, so nothing to lose: products with powers of two are exact
+        return torch.histc(part, BINS, 0, BINS * width).to(torch.int64)
+    index = (part * (1 / width)).floor_()  # exact as well, and the rest are integers
+    return torch.histc(index, BINS, first, first + BINS).to(torch.int64)
 
 
 def _exponent(low: float, high: float) -> int:
-    """The least k for which the bins of width 2^k from the one of low to the one of high are BINS."""
+    """The least k for which bins of width 2^k from that of low to that of high are BINS at most."""
     span = max(high - low, 2.0**FINEST)
     exponent = max(math.frexp(span / BINS)[1] - 1, FINEST)
     while math.floor(high / 2.0**exponent) - math.floor(low / 2.0**exponent) >= BINS:

@@ -19,8 +19,6 @@ class MinMax(Calibrator):
         """The exact extremes, not the edges of their bins."""
         return histogram.low, histogram.high
 
-    def from_rows(
-        self, rows: Tensor, type: IntegerType, symmetric: bool
-    ) -> tuple[Tensor, Tensor]:
+    def from_rows(self, rows: Tensor, type: IntegerType, symmetric: bool) -> tuple[Tensor, Tensor]:
         """The extremes of each row."""
         return rows.amin(1), rows.amax(1)

@@ -38,7 +38,7 @@ FAMILIES = (
 )
 
 CaptureRule = Callable[..., Value | str]
-"""(builder, shape of the result, operands...) -> the result, or the reason why it must be an island."""
+"""(builder, shape of the result, operands...) -> the result, or why it must be an island."""
 
 OPS: Mapping[str, type[Op]] = {op.name: op for family in FAMILIES for op in family.OPS}
 CAPTURES: Mapping[str, CaptureRule] = {

@@ -2,8 +2,8 @@
 
     (2)  acc = sum (q_x - z_x)(q_w - z_w) + q_b
 
-The sums run in float64, whose 53-bit mantissa holds every partial sum of integers below 2^53 exactly: any
-order gives the same integer, and torch has fast float64 kernels but slow integer ones.
+The sums run in float64, whose 53-bit mantissa holds every partial sum of integers below 2^53
+exactly: any order gives the same integer, and torch has fast float64 kernels but slow integer ones.
 """
 
 import torch

@@ -2,7 +2,8 @@
 
     y = gamma (x - mean) / sqrt(var + eps) + beta
 
-It has no integer form: passes fold it into the layer before it, or turn it into a depthwise convolution.
+It has no integer form: passes fold it into the layer before it, or turn it into a depthwise
+convolution.
 """
 
 from dataclasses import dataclass

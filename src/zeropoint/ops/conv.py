@@ -1,10 +1,12 @@
 """Convolution in two dimensions, with an optional residual addend and a clamp, all in one operator.
 
     float     y = clamp(x * w + b + addend, low, high)
-    integer   q_y = clamp(round(M acc [+ M_a (q_a - z_a)]) + z_y)     M = s_x s_w / s_y,  M_a = s_a / s_y
+    integer   q_y = clamp(round(M acc [+ M_a (q_a - z_a)]) + z_y)     M = s_x s_w / s_y,  M_a = s_a
+    / s_y
 
-The addend meets the accumulator before the one rounding: the convolution's own result is never 8 bits wide.
-With an int32 output the accumulator itself is the result, at scale s_x s_w for each channel.
+The addend meets the accumulator before the one rounding: the convolution's own result is never 8
+bits wide. With an int32 output the accumulator itself is the result, at scale s_x s_w for each
+channel.
 """
 
 from collections.abc import Sequence
@@ -91,7 +93,7 @@ def conv2d(
     dilation: Sequence[int] = (1, 1),
     groups: int = 1,
 ) -> Value | str:
-    """Capture of aten.conv2d; padding="same" with an even kernel becomes a pad and a convolution."""
+    """Capture of aten.conv2d; padding="same" with an even kernel becomes a pad and a conv."""
     if to.tensor(weight) is None:
         return "its weight is computed at run time"
     if len(x.shape) != 4:

@@ -1,9 +1,9 @@
 """Any other operator of torch: a float island, by name, with the reason why.
 
-`target` is the operator's name ("aten.sigmoid.default"). `arguments` is its call with the operands taken
-out: ("%", i) stands for operand i, ("dtype", "float32") for a dtype; numbers, strings and tuples for themselves.
-Only functional operators that are registered with torch and take a tensor may be named: a file cannot make
-torch do anything but compute.
+`target` is the operator's name ("aten.sigmoid.default"). `arguments` is its call with the operands
+taken out: ("%", i) stands for operand i, ("dtype", "float32") for a dtype; numbers, strings and
+tuples for themselves. Only functional operators that are registered with torch and take a tensor
+may be named: a file cannot make torch do anything but compute.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,9 +3,9 @@
     max       float and integer alike: the greatest element; the grid is that of x
     average   integer   q_y = clamp(round(M sum (q_x - z_x)) + z_y)      M = s_x / (n s_y)
 
-n is what torch divides by at that position: the window's size, or with count_include_pad=False only its
-elements inside the image. The quotient is rounded once, on a grid of its own: an average is narrower
-than its input, so it deserves a finer scale.
+n is what torch divides by at that position: the window's size, or with count_include_pad=False
+only its elements inside the image. The quotient is rounded once, on a grid of its own: an average
+is narrower than its input, so it deserves a finer scale.
 """
 
 from collections.abc import Callable, Sequence
@@ -114,7 +114,7 @@ class AdaptiveAveragePool2d(IntegerOp):
 
     def run(self, x: Tensor) -> Tensor:
         """The float form."""
-        return F.adaptive_avg_pool2d(x, self.size)  # type: ignore[arg-type]  # None is allowed
+        return F.adaptive_avg_pool2d(x, self.size)
 
     def run_integer(
         self, inputs: Sequence[Tensor], signature: Signature, arithmetic: Arithmetic

@@ -1,7 +1,8 @@
 """Flatten, reshape, and the arithmetic of sizes: integers move, their meaning stays.
 
-`Reshape.shape` has a number for each fixed dimension, KEEP where a dimension is the input's at the same place
-(a batch), INFER for the one that follows from the rest, and COMPUTED for those that come as operands.
+`Reshape.shape` has a number for each fixed dimension, KEEP where a dimension is the input's at the
+same place (a batch), INFER for the one that follows from the rest, and COMPUTED for those that
+come as operands.
 """
 
 import math

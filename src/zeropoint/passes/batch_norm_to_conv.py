@@ -26,6 +26,4 @@ def _as_conv(graph: Graph, edit: Rewriter, node: Node, norm: BatchNorm) -> Node:
     channels = factor.numel()
     weight = edit.constant(f"{node.output}.weight'", factor.float().reshape(channels, 1, 1, 1))
     bias = edit.constant(f"{node.output}.bias'", offset.float())
-    return Node(
-        Conv2d(groups=channels), (node.inputs[0], weight, bias), node.outputs, node.origin
-    )
+    return Node(Conv2d(groups=channels), (node.inputs[0], weight, bias), node.outputs, node.origin)

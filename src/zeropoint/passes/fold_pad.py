@@ -2,8 +2,8 @@
 
     pad -> conv(padding=0)    =>    conv(padding=p)
 
-Requires: the pad is the same on both sides of height and of width, and only the convolution reads it.
-Ensures: the same function exactly.
+Requires: the pad is the same on both sides of height and of width, and only the convolution reads
+it. Ensures: the same function exactly.
 """
 
 from dataclasses import replace

@@ -3,9 +3,9 @@
     conv -> add <- y    =>    conv(..., addend=y)
 
 Requires: the convolution has neither activation nor addend, and only the addition reads it.
-Ensures: the same function to float32 rounding. In integers the convolution's accumulator meets the addend
-before the one rounding, and engines run both in one kernel. Of two candidates the later one is taken, so
-that the other operand is already there.
+Ensures: the same function to float32 rounding. In integers the convolution's accumulator meets the
+addend before the one rounding, and engines run both in one kernel. Of two candidates the later one
+is taken, so that the other operand is already there.
 """
 
 from dataclasses import replace

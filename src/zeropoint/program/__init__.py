@@ -1,1 +1,1 @@
-"""The integer program: the single source of truth about what is computed; its verifier and its file."""
+"""The integer program: the single source of truth; its verifier and its file."""

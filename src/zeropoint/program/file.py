@@ -72,11 +72,13 @@ def load(path: str | os.PathLike[str]) -> Program:
     try:
         with safe_open(source, framework="pt") as opened:
             metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # it is no dict
     except (SafetensorError, OSError) as error:
         raise FileError(f"{source} is damaged or no .safetensors file: {error}") from error
     if KEY not in metadata:
-        raise FileError(f"{source} was not written by zeropoint; save a quantized model with q.save()")
+        raise FileError(
+            f"{source} was not written by zeropoint; save a quantized model with q.save()"
+        )
     try:
         return _program(json.loads(metadata[KEY]), tensors, source)
     except (KeyError, TypeError, ValueError, ZeropointError) as error:

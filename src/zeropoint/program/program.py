@@ -1,6 +1,7 @@
-"""A graph in which every value between the input quantizer and the output dequantizer is an integer.
+"""A graph in which every value from the input quantizer to the output dequantizer is an integer.
 
-What cannot be one stands in a named float island. `verify` proves that, and that no int32 can overflow.
+What cannot be one stands in a named float island. `verify` proves that, and that no int32 can
+overflow.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ from zeropoint.program.provenance import Provenance
 
 @dataclass(frozen=True)
 class Program:
-    """An integer graph, the reason for each float node in it (by its output), and where it comes from."""
+    """An integer graph, the reason for each float node (by its output), and its provenance."""
 
     graph: Graph
     islands: Mapping[str, str]
@@ -48,8 +49,8 @@ class Program:
     def verify(self) -> None:
         """ProgramError unless the program is what it claims to be.
 
-        1. Integer operators read integers; nothing else but islands and fences touches real numbers.
-        2. A bias is int32 at the scale s_x s_w.
+        1. Integer operators read integers; nothing else but islands and fences touches real
+        numbers. 2. A bias is int32 at the scale s_x s_w.
         3. For the worst input no accumulator leaves int32.
         """
         try:
@@ -94,7 +95,9 @@ class Program:
         if Role.WEIGHT not in roles:
             return
         x, weight, bias = (self.graph.values[name].params for name in node.inputs[:3])
-        assert x is not None and weight is not None and bias is not None  # _verify_types says so
+        assert x is not None  # _verify_types says so of all three
+        assert weight is not None
+        assert bias is not None
         expected = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
         if bias.type != INT32 or not torch.equal(bias.scale, expected):
             raise ProgramError(f"{node.output}: the bias is not int32 at the scale s_x s_w")
@@ -102,15 +105,16 @@ class Program:
         if bool((bound >= 2.0**31).any()):
             channel = int(bound.argmax())
             raise ProgramError(
-                f"{node.output}: the accumulator of channel {channel} can reach {bound.max():.0f}, beyond "
-                "int32; quantize that layer to fewer bits or keep it float"
+                f"{node.output}: the accumulator of channel {channel} can reach {bound.max():.0f}, "
+                "beyond int32; quantize that layer to fewer bits or keep it float"
             )
 
     def accumulator_bounds(self, node: Node) -> Tensor:
         """The greatest |acc| of each output channel (float64, (O,)) over all possible inputs."""
         x = self.graph.values[node.inputs[0]].params
         weight = self.graph.values[node.inputs[1]].params
-        assert x is not None and weight is not None  # callers pass integer nodes with weights
+        assert x is not None  # callers pass integer nodes with weights
+        assert weight is not None
         q = self.graph.constants[node.inputs[1]].to(torch.float64)
         centred = q - broadcast(weight.zero_point, q.ndim, weight.axis)
         rows = centred.reshape(q.shape[0], -1).abs().sum(1)
@@ -131,5 +135,3 @@ class Program:
 def _largest_step(x: QParams) -> int:
     zero_point = int(x.zero_point.item())
     return max(x.high - zero_point, zero_point - x.low)
-
-

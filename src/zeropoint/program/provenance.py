@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 class Provenance:
     """Versions, recipe and data that made a program.
 
-    `macs` counts the multiply-accumulates of each node (by its output) for one sample of `input_shapes`.
+    `macs` counts the multiply-accumulates of each node (by its output) for one sample of
+    `input_shapes`.
     """
 
     zeropoint: str = ""

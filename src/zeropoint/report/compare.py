@@ -1,4 +1,4 @@
-"""Float against int8 on the same images: accuracy, agreement, size, latency, coverage, in one table."""
+"""Float against int8 on the same images: accuracy, agreement, size, latency and coverage."""
 
 import copy
 import math
@@ -45,10 +45,10 @@ class Flips:
 class Comparison:
     """The measured difference between a float model and its integer program.
 
-    `float_accuracy` and `int8_accuracy` are None without labels; `agreement` is the share of samples
-    with the same greatest output, None where outputs are no scores; `sqnr_db` is the ratio of the
-    output's power to that of its error. `latency` maps "float eager", "float channels_last" and "int8" to
-    median milliseconds by batch size.
+    `float_accuracy` and `int8_accuracy` are None without labels; `agreement` is the share of
+    samples with the same greatest output, None where outputs are no scores; `sqnr_db` is the ratio
+    of the output's power to that of its error. `latency` maps "float eager", "float channels_last"
+    and "int8" to median milliseconds by batch size.
     """
 
     samples: int

@@ -15,7 +15,7 @@ from zeropoint.render import as_text
 
 @dataclass(frozen=True)
 class Island:
-    """A node that runs in float: its layer, operator, reason, the user's line, and its share of the MACs."""
+    """A node that runs in float: layer, operator, reason, the user's line, and its MACs."""
 
     layer: str
     operator: str
@@ -45,8 +45,8 @@ class Coverage:
 
     def __rich__(self) -> RenderableType:
         line = (
-            f"{self.integer_layers} of {self.layers} layers and {100 * self.share_of_macs:.2f} % of "
-            f"{self.macs / 1e6:,.1f} M multiply-accumulates run in integers"
+            f"{self.integer_layers} of {self.layers} layers and {100 * self.share_of_macs:.2f} % "
+            f"of {self.macs / 1e6:,.1f} M multiply-accumulates run in integers"
         )
         if not self.islands:
             return f"{line}; nothing stayed float."

@@ -1,4 +1,4 @@
-"""How long calls take, side by side: rounds of one call each, so that a busy machine is busy for all."""
+"""How long calls take, side by side: rounds of one call each, so that noise hits all alike."""
 
 import statistics
 import time
@@ -8,7 +8,9 @@ ROUNDS = 20
 WARM_UP = 3
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], rounds: int = ROUNDS
+) -> dict[str, float]:
     """The median milliseconds of each call, measured in turns after a warm-up."""
     for call in calls.values():
         for _ in range(WARM_UP):

@@ -1,13 +1,16 @@
 """Quantize, dequantize, requantize, add and average on uint8 tensors, as fast as eager torch goes.
 
-torch has vectorized kernels for these on its quantized dtypes; wrapping a uint8 tensor in one is a copy in
-memory and nothing else.
+torch has vectorized kernels for these on its quantized dtypes; wrapping a uint8 tensor in one is a
+copy in memory and nothing else.
 """
 
 import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
+
+Affine = tuple[float, int]
+"""Scale and zero point."""
 
 _wrap = torch._make_per_tensor_quantized_tensor
 
@@ -23,20 +26,22 @@ def dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
     return _wrap(q, scale, zero_point).dequantize()
 
 
-def requantize(q: Tensor, old: tuple[float, int], new: tuple[float, int]) -> Tensor:
+def requantize(q: Tensor, old: Affine, new: Affine) -> Tensor:
     """The same real numbers on another 8-bit grid."""
     real = _wrap(q, *old).dequantize()
     return torch.quantize_per_tensor(real, *new, torch.quint8).int_repr()
 
 
-def add(
-    a: Tensor, b: Tensor, a_grid: tuple[float, int], b_grid: tuple[float, int], grid: tuple[float, int]
-) -> Tensor:
+def add(a: Tensor, b: Tensor, a_grid: Affine, b_grid: Affine, grid: Affine) -> Tensor:
     """The sum of two tensors of one shape on another 8-bit grid."""
-    return torch.ops.quantized.add(_wrap(a, *a_grid), _wrap(b, *b_grid), *grid).int_repr()
+    total: Tensor = torch.ops.quantized.add(_wrap(a, *a_grid), _wrap(b, *b_grid), *grid)
+    return total.int_repr()
 
 
-def scale_and_shift(total: Tensor, multiplier: Tensor | float, out: QParams, zero: int) -> Tensor:
+def requantize_sum(total: Tensor, multiplier: Tensor, out: QParams) -> Tensor:
     """clamp(round(M total) + z) as uint8, in float32 like the reference: equation (3)."""
+    zero_point = int(out.zero_point.item())
     steps = (total * multiplier).round_()
-    return steps.clamp_(out.low - zero, out.high - zero).add_(zero).to(torch.uint8)
+    return (
+        steps.clamp_(out.low - zero_point, out.high - zero_point).add_(zero_point).to(torch.uint8)
+    )

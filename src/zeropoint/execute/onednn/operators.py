@@ -1,7 +1,7 @@
-"""The private operators of torch that this engine stands on, and whether they are the ones it knows.
+"""The private operators of torch that this engine stands on, and whether it knows them.
 
-`torch.ops.onednn.*` are what Inductor lowers int8 graphs to. They are not a public interface, so their
-schemas are compared before anything is called: another torch gets a sentence, not a crash.
+`torch.ops.onednn.*` are what Inductor lowers int8 graphs to. They are not a public interface, so
+their schemas are compared before anything is called: another torch gets a sentence, not a crash.
 """
 
 import warnings
@@ -23,9 +23,9 @@ SCHEMAS = {
     ),
     "qconv2d_pointwise.binary": (
         "binary",
-        "qx x_scale x_zero_point qw w_scale w_zero_point qaccum bias stride padding dilation groups "
-        "output_scale output_zero_point output_dtype accum_scale accum_zero_point binary_attr alpha "
-        "unary_attr unary_scalars unary_algorithm",
+        "qx x_scale x_zero_point qw w_scale w_zero_point qaccum bias stride padding dilation "
+        "groups output_scale output_zero_point output_dtype accum_scale accum_zero_point "
+        "binary_attr alpha unary_attr unary_scalars unary_algorithm",
     ),
     "qlinear_prepack": ("default", "weight x_shape"),
     "qlinear_pointwise": (
@@ -46,12 +46,12 @@ def why_unusable() -> str | None:
             return f"torch {torch.__version__} has no onednn::{name}; {TESTED} has it"
         if " ".join(argument.name for argument in found._schema.arguments) != arguments:
             return f"torch {torch.__version__} has another onednn::{name} than {TESTED}"
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no types
         return "this torch was built without oneDNN"
     if not torch.cpu._is_vnni_supported():
         return (
-            "this CPU has no VNNI instructions: without them sums of two products saturate at 16 bits "
-            "and the results are no longer those of the program"
+            "this CPU has no VNNI instructions: without them sums of two products saturate at "
+            "16 bits and the results are no longer those of the program"
         )
     _warm_up()
     return None

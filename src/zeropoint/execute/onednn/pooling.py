@@ -1,7 +1,7 @@
 """Max pooling of uint8 images in channels_last.
 
-torch's max_pool2d refuses wide uint8 images, and its quantized one is slow. The greatest element of a window is
-the greatest of shifted, strided views, first along the height, then along the width.
+torch's max_pool2d refuses wide uint8 images, and its quantized one is slow. The greatest element
+of a window is the greatest of shifted, strided views, first along the height, then along the width.
 """
 
 from functools import lru_cache
@@ -18,7 +18,9 @@ Slice = tuple[int, int, int]
 def max_pool(x: Tensor, op: MaxPool2d) -> Tensor:
     """The integer form of a max pool, exactly."""
     rows, columns = (
-        _slices(x.shape[i + 2], op.kernel[i], op.stride[i], op.padding[i], op.dilation[i], op.ceil_mode)
+        _slices(
+            x.shape[i + 2], op.kernel[i], op.stride[i], op.padding[i], op.dilation[i], op.ceil_mode
+        )
         for i in (0, 1)
     )
     if not rows or not columns:

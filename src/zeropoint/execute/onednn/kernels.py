@@ -1,0 +1,311 @@
+"""One kernel for each node: what is known beforehand is bound into it, what is left is called.
+
+Decided here, once: prepacked weights, float32 biases, whether an activation is free (saturation
+does it), fused (a post-operation) or a clamp, which accumulators leave as float32, whether a
+residual may be overwritten, and the order of a linear layer's columns after a flatten.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeropoint.arithmetic.qparams import QParams
+from zeropoint.arithmetic.requantize import Float32
+from zeropoint.execute.onednn import elementwise
+from zeropoint.execute.onednn.elementwise import Affine
+from zeropoint.execute.onednn.pooling import max_pool
+from zeropoint.graph.graph import Node
+from zeropoint.graph.op import IntegerOp
+from zeropoint.ops.accumulate import real_bounds
+from zeropoint.ops.add import Add
+from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.concat import Concat
+from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.linear import Linear
+from zeropoint.ops.pad import Pad
+from zeropoint.ops.pool import AveragePool2d, GlobalAveragePool, MaxPool2d
+from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
+from zeropoint.ops.shape import Flatten
+from zeropoint.program.program import Program
+
+Kernel = Callable[..., Any]
+
+FRESH = (Conv2d, Linear, Add, MaxPool2d, Quantize, Requantize, Concat, Pad, Clamp)
+"""Operators whose result is in memory of its own."""
+
+
+def bind(program: Program, node: Node) -> Kernel:
+    """The kernel of a node, to be called with its operands less the weights and biases."""
+    op = node.op
+    match op:
+        case Quantize():
+            return _quantize(program, node)
+        case Dequantize():
+            scale, zero_point = _affine(program, node.inputs[0])
+            return lambda q: elementwise.dequantize(q, scale, zero_point)
+    if not isinstance(op, IntegerOp) or not program.is_integer(node):
+        return op.run
+    match op:
+        case Conv2d():
+            return _conv(program, node, op)
+        case Linear():
+            return _linear(program, node, op)
+        case MaxPool2d():
+            return lambda x: max_pool(x, op)
+        case GlobalAveragePool():
+            return _global_average(program, node, op)
+        case AveragePool2d():
+            return _average(program, node, op)
+        case Add() if _same_shape(program, node):
+            return _add(program, node, op)
+        case Concat():
+            return _concat(program, node, op)
+        case Requantize():
+            move = _move(program, node.inputs[0], node.output)
+            return move or (lambda q: q)
+        case Clamp():
+            low, high = real_bounds(op.low, op.high, _params(program, node.output))
+            return lambda q: q.clamp(low, high)
+        case Flatten() if _feeds_only_linear(program, node):
+            return lambda x: x.permute(0, 2, 3, 1).flatten(1)  # a view of channels_last memory
+    return _by_reference(program, node, op)
+
+
+def leaves_as_float(program: Program, node: Node) -> bool:
+    """True for the dequantization of an accumulator: the layer before it writes float32 already."""
+    return isinstance(node.op, Dequantize) and _params(program, node.inputs[0]).type.bits == 32
+
+
+def _params(program: Program, name: str) -> QParams:
+    params = program.graph.values[name].params
+    assert params is not None  # callers ask for quantized values
+    return params
+
+
+def _affine(program: Program, name: str) -> Affine:
+    params = _params(program, name)
+    return params.scale.item(), int(params.zero_point.item())
+
+
+def _by_reference(program: Program, node: Node, op: IntegerOp) -> Kernel:
+    """The integer form itself: for rare operators, and for those that only move integers."""
+    signature, arithmetic = program.signature(node), Float32()
+    return lambda *inputs: op.run_integer(inputs, signature, arithmetic)
+
+
+def _quantize(program: Program, node: Node) -> Kernel:
+    scale, zero_point = _affine(program, node.output)
+    high = _params(program, node.output).high
+    if high == 255:
+        return lambda x: elementwise.quantize(x, scale, zero_point)
+    return lambda x: elementwise.quantize(x, scale, zero_point).clamp_(max=high)
+
+
+@dataclass(frozen=True)
+class _Epilogue:
+    """What follows an accumulator: where it goes, and how it is kept within bounds.
+
+    `attr` and `scalars` name the kernel's post-operation: "none" where saturation alone does it,
+    "relu", or "hardtanh" with real bounds. `bounds` are for a kernel that has no hardtanh:
+    integers, afterwards.
+    """
+
+    scale: float
+    zero_point: int
+    dtype: torch.dtype
+    attr: str
+    scalars: list[float]
+    bounds: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, op: Conv2d | Linear, out: QParams, *, has_hardtanh: bool) -> "_Epilogue":
+        if out.type.bits == 32:
+            return cls(1.0, 0, torch.float32, "none", [], None)
+        scale, zero_point = out.scale.item(), int(out.zero_point.item())
+        low, high = real_bounds(op.low, op.high, out)
+        target = (scale, zero_point, torch.uint8)
+        if (low, high) == (0, 255):
+            return cls(*target, "none", [], None)
+        if (low, high) == (zero_point, 255):
+            return cls(*target, "relu", [], None)
+        if has_hardtanh:
+            real = [(low - zero_point) * scale, (high - zero_point) * scale]
+            return cls(*target, "hardtanh", real, None)
+        return cls(*target, "none", [], (low, high))
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What a convolution or linear kernel reads besides its input, per output channel."""
+
+    scales: Tensor
+    zero_points: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, program: Program, node: Node) -> "_Weights":
+        _, weight, bias = node.inputs[:3]
+        q = program.graph.constants[bias]
+        scales = _params(program, weight).scale.expand(len(q)).contiguous()
+        real_bias = q.to(torch.float32) * _params(program, bias).scale
+        return cls(scales, torch.zeros(len(q), dtype=torch.int64), real_bias)
+
+
+def _conv(program: Program, node: Node, op: Conv2d) -> Kernel:
+    x = _affine(program, node.inputs[0])
+    own = _Weights.of(program, node)
+    stride, padding, dilation = list(op.stride), list(op.padding), list(op.dilation)
+    packed = torch.ops.onednn.qconv_prepack(
+        program.graph.constants[node.inputs[1]],
+        own.scales,
+        *x,
+        stride,
+        padding,
+        dilation,
+        op.groups,
+        None,
+    )
+    weights = (packed, own.scales, own.zero_points)
+    window = (stride, padding, dilation, op.groups)
+    if len(node.inputs) == 4:
+        return _residual_conv(program, node, op, (x, weights, own.bias, window))
+    to = _Epilogue.of(op, _params(program, node.output), has_hardtanh=True)
+    rest = (own.bias, *window, to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
+    call = torch.ops.onednn.qconv2d_pointwise.default
+    return lambda image: call(image, *x, *weights, *rest)
+
+
+def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, ...]) -> Kernel:
+    """A convolution that adds onto its fourth operand, or onto a copy if it is needed yet."""
+    x, weights, bias, window = bound
+    addend = _affine(program, node.inputs[3])
+    to = _Epilogue.of(op, _params(program, node.output), has_hardtanh=False)
+    sum_onto = (*addend, "sum", 1.0, to.attr, to.scalars, "")
+    rest = (bias, *window, to.scale, to.zero_point, to.dtype, *sum_onto)
+    call = torch.ops.onednn.qconv2d_pointwise.binary
+    overwrite = _may_overwrite(program, node)
+
+    def kernel(image: Tensor, onto: Tensor) -> Tensor:
+        if not overwrite:
+            onto = onto.clone(memory_format=torch.channels_last)
+        y: Tensor = call(image, *x, *weights, onto, *rest)
+        return y if to.bounds is None else y.clamp_(*to.bounds)
+
+    return kernel
+
+
+def _may_overwrite(program: Program, node: Node) -> bool:
+    """True if the addend's memory is its own and nothing reads it after this node."""
+    name = node.inputs[3]
+    writer, users = program.graph.producers.get(name), program.graph.users[name]
+    return (
+        writer is not None
+        and isinstance(writer.op, FRESH)
+        and name not in program.graph.outputs
+        and users[-1] is node
+        and node.inputs.count(name) == 1
+        and all(isinstance(user.op, FRESH) for user in users)
+    )
+
+
+def _linear(program: Program, node: Node, op: Linear) -> Kernel:
+    x = _affine(program, node.inputs[0])
+    own = _Weights.of(program, node)
+    packed = torch.ops.onednn.qlinear_prepack(_linear_weight(program, node), None)
+    to = _Epilogue.of(op, _params(program, node.output), has_hardtanh=False)
+    weights = (packed, own.scales, own.zero_points, own.bias)
+    rest = (to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
+    call = torch.ops.onednn.qlinear_pointwise.default
+
+    def rows(matrix: Tensor) -> Tensor:
+        y: Tensor = call(matrix, *x, *weights, *rest)
+        return y if to.bounds is None else y.clamp_(*to.bounds)
+
+    if len(program.graph.values[node.inputs[0]].shape) == 2:
+        return rows
+    return lambda q: rows(q.reshape(-1, q.shape[-1])).reshape(*q.shape[:-1], -1)
+
+
+def _linear_weight(program: Program, node: Node) -> Tensor:
+    """The weight, its columns in the order in which a channels_last image is flattened."""
+    weight = program.graph.constants[node.inputs[1]]
+    flatten = program.graph.producers.get(node.inputs[0])
+    if flatten is None or not _feeds_only_linear(program, flatten):
+        return weight
+    shape = [int(size) for size in program.graph.values[flatten.inputs[0]].shape[1:]]
+    return weight.reshape(-1, *shape).permute(0, 2, 3, 1).flatten(1).contiguous()
+
+
+def _feeds_only_linear(program: Program, node: Node) -> bool:
+    """True for a flattening of images of known size that only an integer linear reads."""
+    shape = program.graph.values[node.inputs[0]].shape
+    user = program.graph.only_user(node.output)
+    return (
+        node.op == Flatten(1)
+        and len(shape) == 4
+        and all(isinstance(size, int) for size in shape[1:])
+        and user is not None
+        and isinstance(user.op, Linear)
+        and program.is_integer(user)
+    )
+
+
+def _global_average(program: Program, node: Node, op: GlobalAveragePool) -> Kernel:
+    (x_scale, x_zero), out = _affine(program, node.inputs[0]), _params(program, node.output)
+    ratio = x_scale / out.scale.item()
+
+    def kernel(x: Tensor) -> Tensor:
+        count = x.shape[2] * x.shape[3]
+        total = x.sum((2, 3), keepdim=op.keep, dtype=torch.int32).sub_(count * x_zero)
+        return elementwise.requantize_sum(total, torch.tensor(ratio / count).float(), out)
+
+    return kernel
+
+
+def _average(program: Program, node: Node, op: AveragePool2d) -> Kernel:
+    (x_scale, x_zero), out = _affine(program, node.inputs[0]), _params(program, node.output)
+    ratio = x_scale / out.scale.item()
+
+    def kernel(x: Tensor) -> Tensor:
+        total = op.sums(x.to(torch.float32).sub_(x_zero))
+        return elementwise.requantize_sum(total, (ratio / op.divisors(x.shape[-2:])).float(), out)
+
+    return kernel
+
+
+def _same_shape(program: Program, node: Node) -> bool:
+    first, second = (program.graph.values[name].shape for name in node.inputs)
+    return first == second
+
+
+def _add(program: Program, node: Node, op: Add) -> Kernel:
+    a, b, to = (_affine(program, name) for name in (*node.inputs, node.output))
+    low, high = real_bounds(op.low, op.high, _params(program, node.output))
+    if (low, high) == (0, 255):
+        return lambda first, second: elementwise.add(first, second, a, b, to)
+    return lambda first, second: elementwise.add(first, second, a, b, to).clamp_(low, high)
+
+
+def _concat(program: Program, node: Node, op: Concat) -> Kernel:
+    moves = [_move(program, name, node.output) for name in node.inputs]
+
+    def kernel(*parts: Tensor) -> Tensor:
+        moved = [
+            part if move is None else move(part) for move, part in zip(moves, parts, strict=True)
+        ]
+        return torch.cat(moved, op.axis)
+
+    return kernel
+
+
+def _move(program: Program, name: str, to: str) -> Callable[[Tensor], Tensor] | None:
+    """The way from one value's grid to another's; None where there is none to go."""
+    old, new, high = _affine(program, name), _affine(program, to), _params(program, to).high
+    if _params(program, name) == _params(program, to):
+        return None
+    if high == 255:
+        return lambda q: elementwise.requantize(q, old, new)
+    return lambda q: elementwise.requantize(q, old, new).clamp_(max=high)
