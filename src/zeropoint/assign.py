@@ -1,9 +1,11 @@
 """Which nodes run in integers, and where each grid comes from: decided before data are seen.
 
-convolution, linear     integer, unless the recipe keeps the layer float
-add, pool, concat, ...  integer where at least one operand already is; alone between islands they
-stay flatten, max pool, ...  the same, on the grid of their operand
-anything else           float
+    convolution, linear      integer, unless the recipe keeps the layer float
+    add, pool, concat, ...   integer where at least one operand already is; not alone in an island
+    flatten, max pool, ...   the same, on the grid of their operand
+    anything else            float
+
+Every node that stays float gets a reason in words.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
 """What a loader yields, as inputs of the model.
 
-x                       the first input
-(x, y), [x, y]          as many inputs as forward() requires, the rest are labels
-{"image": x, ...}       by the names of forward()'s parameters, or else the first tensors in the
-dict
+    x                    the first input
+    (x, y), [x, y]       as many inputs as forward() requires, the rest are labels
+    {"image": x, ...}    by the names of forward()'s parameters, or else the first tensors there
+
+Labels are the next item after the inputs, if there is one.
 """
 
 import inspect

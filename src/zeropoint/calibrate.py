@@ -1,12 +1,14 @@
 """Graph, batches, Recipe, Target -> Plan.
 
-1. assign     which values own a grid (assign.py), before any data
-2. observe    one walk over the batches, a histogram a value (observe/)
-3. choose     each specification's calibrator picks the range; the grid follows from equation (1)
-4. derive     weights from themselves, biases from the grids around them: equation (2)
+    1. assign     which values own a grid (assign.py), before any data
+    2. observe    one walk over the batches, a histogram a value (observe/)
+    3. choose     each specification's calibrator picks the range; equation (1) gives the grid
+    4. derive     weights from themselves, biases from the grids around them: equation (2)
+
+The model is walked once, and never changed to be measured.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,8 +53,8 @@ def observe(graph: Graph, batches: Iterable[Inputs], names: Iterable[str]) -> di
         if name in histograms:
             histograms[name].add(x)
 
-    with torch.inference_mode():
-        for inputs in batches:
+    for inputs in batches:  # the user's code: not in inference mode
+        with torch.inference_mode():
             try:
                 walk(fast, [_as_channels_last(x) for x in inputs], listener=listen)
             except NotFinite as error:
@@ -70,6 +72,11 @@ def choose(graph: Graph, assignment: Assignment, histograms: Mapping[str, Histog
     for name in assignment.shared:
         source = _owner(name, assignment.shared)
         entries[name] = Shared(entries[source].params, source)
+    for name, spec in assignment.weights.items():
+        readers = [node for node in graph.users[name] if node.output in assignment.integer]
+        needed = [_scale_for_bias(graph, node, entries) for node in readers]
+        grid = _weight_grid(graph.constants[name], needed, spec)
+        entries[name] = Own(grid, repr(spec.calibrator))
     for node in graph.nodes:
         if node.output in assignment.integer:
             _derive(graph, node, assignment, entries)
@@ -89,29 +96,15 @@ def _activation_grid(histogram: Histogram, spec: TensorSpec) -> QParams:
     return grid_over(scalar(low), scalar(high), type, spec.symmetric)
 
 
-def _derive(graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]) -> None:
-    """Grids of the node's weight and bias, and of its accumulator if that is the result."""
-    assert isinstance(node.op, IntegerOp)  # only integer nodes are in the assignment
-    roles = dict(zip(node.op.roles(len(node.inputs)), node.inputs, strict=False))
-    if Role.WEIGHT not in roles:
-        return
-    weight, bias = roles[Role.WEIGHT], roles[Role.BIAS]
+def _scale_for_bias(graph: Graph, node: Node, entries: Mapping[str, Entry]) -> Tensor:
+    """The least s_w (O,) at which the node's bias fits int32 at s_x s_w."""
+    bias = graph.constants[_by_role(node)[Role.BIAS]]
     x = entries[node.inputs[0]].params
-    spec = assignment.weights[weight]
-    grid = _weight_grid(graph.constants[weight], graph.constants[bias], x, spec)
-    entries[weight] = Own(grid, repr(spec.calibrator))
-    scale = (x.scale.to(torch.float64) * grid.scale.to(torch.float64)).to(torch.float32)
-    zero_point = torch.zeros_like(scale, dtype=torch.int32)
-    axis = None if scale.ndim == 0 else 0
-    entries[bias] = Bias(QParams(scale, zero_point, INT32, axis))
-    if node.output in assignment.accumulators:
-        channel = len(graph.values[node.output].shape) - 1 if node.op.name == "linear" else 1
-        params = QParams(scale, zero_point, INT32, None if axis is None else channel)
-        entries[node.output] = Accumulator(params)
+    return bias.detach().abs().to(torch.float64) / (x.scale * LARGEST_BIAS)
 
 
-def _weight_grid(weight: Tensor, bias: Tensor, x: QParams, spec: TensorSpec) -> QParams:
-    """The weight's grid, each scale wide enough for its bias to fit int32 at s_x s_w."""
+def _weight_grid(weight: Tensor, needed: Sequence[Tensor], spec: TensorSpec) -> QParams:
+    """The weight's grid, each scale wide enough for the biases of all nodes that read it."""
     per_channel = isinstance(spec.granularity, PerChannel)
     rows = weight.detach().reshape(weight.shape[0] if per_channel else 1, -1)
     type = IntegerType(spec.bits, signed=True)
@@ -119,12 +112,34 @@ def _weight_grid(weight: Tensor, bias: Tensor, x: QParams, spec: TensorSpec) -> 
     if not per_channel:
         low, high = low[0], high[0]
     grid = grid_over(low, high, type, spec.symmetric, axis=0 if per_channel else None)
-    largest = bias.detach().abs().to(torch.float64)
-    needed = (largest if per_channel else largest.max()) / (x.scale * LARGEST_BIAS)
-    dead = (low == 0) & (high == 0) & (needed > 0)
+    least = torch.stack(list(needed)).amax(0)
+    least = least if per_channel else least.max()
+    dead = (low == 0) & (high == 0) & (least > 0)
     # A channel of zeros only has a bias to represent, so the bias alone chooses its scale.
-    scale = torch.where(dead, needed, torch.maximum(grid.scale.to(torch.float64), needed))
+    scale = torch.where(dead, least, torch.maximum(grid.scale.to(torch.float64), least))
     return replace(grid, scale=scale.to(torch.float32))
+
+
+def _derive(graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]) -> None:
+    """Equation (2): the grid of the node's bias, and of its accumulator if that is the result."""
+    roles = _by_role(node)
+    if Role.WEIGHT not in roles:
+        return
+    x, weight = entries[node.inputs[0]].params, entries[roles[Role.WEIGHT]].params
+    scale = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
+    zero_point = torch.zeros_like(scale, dtype=torch.int32)
+    axis = None if scale.ndim == 0 else 0
+    entries[roles[Role.BIAS]] = Bias(QParams(scale, zero_point, INT32, axis))
+    if node.output in assignment.accumulators:
+        channel = len(graph.values[node.output].shape) - 1 if node.op.name == "linear" else 1
+        params = QParams(scale, zero_point, INT32, None if axis is None else channel)
+        entries[node.output] = Accumulator(params)
+
+
+def _by_role(node: Node) -> dict[Role, str]:
+    """The node's operands by what they are to it; of its activations the last."""
+    assert isinstance(node.op, IntegerOp)  # only integer nodes are in the assignment
+    return dict(zip(node.op.roles(len(node.inputs)), node.inputs, strict=True))
 
 
 def _channels_last(graph: Graph) -> Graph:

@@ -14,9 +14,10 @@ stderr, and only if nothing is piped. A mistake is one sentence on stderr and ex
 import contextlib
 import enum
 import json
+import logging
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -32,11 +33,11 @@ from torch import Tensor
 import zeropoint as zp
 from zeropoint.data import Columns, Preparation, open_data
 from zeropoint.demo import demonstrate
-from zeropoint.errors import FileError, ZeropointError
+from zeropoint.errors import DataError, FileError, ZeropointError
 from zeropoint.plan import Plan
 from zeropoint.progress import Progress
 from zeropoint.report.compare import measure_latency, top1
-from zeropoint.source import load_model
+from zeropoint.source import first_line, load_model
 
 USERS_MISTAKE = 2
 INTERRUPTED = 130
@@ -56,7 +57,8 @@ app = typer.Typer(
 def main(arguments: list[str] | None = None) -> None:
     """The command of that name; always leaves by SystemExit."""
     try:
-        code = app(arguments, standalone_mode=False)
+        with torch_silent():
+            code = app(arguments, standalone_mode=False)
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except ZeropointError as error:
@@ -71,6 +73,17 @@ def complain(sentence: str) -> None:
     if sentence:  # empty where typer has already shown the help
         typer.echo(f"zeropoint: {sentence}", err=True)
     sys.exit(USERS_MISTAKE)
+
+
+@contextlib.contextmanager
+def torch_silent() -> Iterator[None]:
+    """No log of torch.export's: where it fails, our error says why in one sentence."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 # --- options that several commands share -------------------------------------------------------
@@ -228,6 +241,9 @@ def compare(
     )
     quantized = zp.load(file, engine=engine)
     model = load_model(source, weights=weights)
+    example = next(iter(loader))[0][:1]
+    require_runs(source, model, example)
+    require_runs(str(file), quantized, example)
     with progress_bars(total=loader.samples) as progress:
         card = zp.compare(model, quantized, loader, latency=latency, progress=progress)
     if as_json:
@@ -260,6 +276,7 @@ def evaluate(
         samples=samples,
     )
     quantized = zp.load(file, engine=engine)
+    require_scores(file, quantized, next(iter(loader))[0][:1])
     correct = done = 0
     with progress_bars(total=loader.samples) as progress:
         for images, labels in loader:
@@ -289,7 +306,9 @@ def bench(
     """Latency of SOURCE and FILE at batch 1 and 16, interleaved in one run."""
     quantized = zp.load(file, engine=engine)
     model = load_model(source, weights=weights)
-    latency = measure_latency(model, quantized, random_inputs(quantized))
+    example = random_inputs(quantized)
+    require_runs(source, model, *example)
+    latency = measure_latency(model, quantized, example)
     if as_json:
         emit_json({"milliseconds": latency, "threads": torch.get_num_threads()})
     else:
@@ -365,6 +384,26 @@ def random_inputs(quantized: zp.QuantizedModel) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     shapes = quantized.program.provenance.input_shapes
     return tuple(torch.rand(shape, generator=generator) for shape in shapes)
+
+
+def require_runs(name: str, network: Callable[..., object], *inputs: Tensor) -> object:
+    """What the network makes of the inputs; DataError if it does not take their shapes."""
+    try:
+        with torch.no_grad():
+            return network(*inputs)
+    except ZeropointError:
+        raise
+    except Exception as error:  # a shape that does not fit fails in whatever layer meets it first
+        shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
+        raise DataError(
+            f"{name} does not take an input of the shape {shapes}: {first_line(error)}"
+        ) from error
+
+
+def require_scores(file: Path, quantized: zp.QuantizedModel, image: Tensor) -> None:
+    outputs = require_runs(str(file), quantized, image)
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        raise DataError(f"{file} does not give one score for each class; accuracy is not defined")
 
 
 def require_folder_of(out: Path) -> None:

@@ -5,9 +5,8 @@
 One term is an ordinary requantization; two are a convolution with a residual add, or an addition:
 the sum is rounded once. An *arithmetic profile* says how M is applied:
 
-    Float32      a and M are float32 numbers, round half to even      oneDNN, ONNX Runtime, OpenVINO
-    FixedPoint   M is an int32 mantissa and a shift, no float         Jacob et al. 2018, gemmlowp,
-    TFLite
+    Float32      a and M are float32 numbers, round half to even     oneDNN, ONNX Runtime, OpenVINO
+    FixedPoint   M is an int32 mantissa and a shift, no float        Jacob et al. 2018, TFLite
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """nn.Module -> Graph, through torch.export.
 
-    1. check      float32 parameters, all finite
-    2. export     torch.export in eval mode, batch and image size free where the model leaves them
-    free 3. functional run_decompositions({}) turns in-place operators into pure ones, views
-    included 4. translate  one capture rule an operator (ops/); what has none becomes a float island
+    1. check       float32 parameters, all finite
+    2. export      torch.export in eval mode; batch and image size free where the model allows it
+    3. functional  in-place operators become pure ones (inplace.py)
+    4. translate   one capture rule an operator (ops/); what has none becomes a float island
 
 Every node keeps the layer it came from and the user's line.
 """
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from zeropoint.capture.evaluating import evaluating
+from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.errors import CaptureError
 from zeropoint.graph.build import Builder
@@ -43,8 +44,8 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     with evaluating(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.export warns about its own deprecated parts
         program = _export(model, tuple(_at_least_two(x) for x in example))
-        program = program.run_decompositions({})
-    return _Translation(model, program).graph()
+        program, renamed = functional(program)
+    return _Translation(model, program, renamed).graph()
 
 
 def _check_parameters(model: nn.Module) -> None:
@@ -100,8 +101,14 @@ def _explain(model: nn.Module, error: Exception) -> str:
 class _Translation:
     """Walks the exported program's nodes in order and writes the graph."""
 
-    def __init__(self, model: nn.Module, program: ExportedProgram) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        program: ExportedProgram,
+        renamed: Mapping[torch.fx.Node, set[torch.fx.Node]],
+    ) -> None:
         self._program = program
+        self._renamed = renamed
         self._modules = dict(model.named_modules(remove_duplicate=False))
         self._to = Builder()
         self._values: dict[str, Any] = {}
@@ -112,7 +119,9 @@ class _Translation:
             if node.op == "placeholder":
                 self._values[node.name] = self._placeholder(node)
             elif node.op == "call_function":
-                self._values[node.name] = self._call(node)
+                result = self._call(node)
+                for name in self._renamed.get(node, {node}):
+                    self._values[name.name] = result
             elif node.op == "get_attr":
                 raise CaptureError(f"control flow on tensors ({node.target}) cannot be captured")
         return self._finish()
@@ -156,8 +165,12 @@ class _Translation:
         keywords = {key: self._argument(item) for key, item in node.kwargs.items()}
         self._to.origin = origin_of(node, self._modules)
         self._to.hint = self._name(node)
+        if node.meta.get("val") is None:  # an assertion about sizes
+            return None
         if not isinstance(target, torch._ops.OpOverload):
             return self._size_arithmetic(node, arguments)
+        if node in self._renamed:
+            target = pure_form(target) or target
         folded = self._folded(node, target, arguments, keywords)
         return folded or self._operator(node, str(target), arguments, keywords)
 

@@ -1,9 +1,11 @@
 """What flows along the edges of a graph.
 
-f32[N,64,56,56]               real numbers; N is known only at run time
-u8[N,64,56,56]<0.0236:0>      integers, with the scale and zero point that give them meaning
-i8[64,3,7,7]<axis=0>          the same with one scale for each channel, kept with the constants
-size                          a Python int, such as a batch size
+    f32[N,64,56,56]               real numbers; N is known only at run time
+    u8[N,64,56,56]<0.0236:0>      integers, with the scale and zero point that give them meaning
+    i8[64,3,7,7]<axis=0>          the same with one scale for each channel
+    size                          a Python int, such as a batch size
+
+This is how types are printed and parsed, too.
 """
 
 from dataclasses import dataclass

@@ -2,9 +2,10 @@
 
     bin i counts the x with  i w <= x < (i + 1) w,   w = 2^k,   i in [first, first + BINS)
 
-k is the least exponent for which the data seen so far fit into BINS bins. Widths are powers of two
-and zero is an edge, so widening merges neighbours exactly: the counts depend on the data alone,
-not on how they were cut into batches, and two histograms of two halves add up to that of the whole.
+k is the least exponent for which the data seen so far fit into BINS bins and float32 holds every
+index exactly. Widths are powers of two and zero is an edge, so widening merges neighbours exactly:
+the counts depend on the data alone, not on how they were cut into batches, and two histograms of
+two halves add up to that of the whole.
 """
 
 import math
@@ -16,6 +17,12 @@ from torch import Tensor
 BINS = 4096
 FINEST = -120
 """The least exponent: products with 2^-k must not overflow float32."""
+
+INDEX_BITS = 23
+"""|i| <= 2^23: data far from zero and close together get no bins finer than float32 itself."""
+
+WIDEST_UNSCALED = 115
+"""Data below 2^115 can be multiplied by BINS, as histc does, without overflow."""
 
 CHUNK = 1 << 20
 """Elements counted at once: float32 counters are exact below 2^24, and scratch stays in cache."""
@@ -60,7 +67,7 @@ class Histogram:
             raise NotFinite
         self._make_room(min(self.low, low), max(self.high, high))
         for part in torch.split(flat, CHUNK):
-            self.counts += _count(part, self.width, self.first)
+            self.counts += _count(part, self.exponent, self.first)
 
     def merge(self, other: "Histogram") -> None:
         """Add what another histogram has counted."""
@@ -87,19 +94,20 @@ def _flat(x: Tensor) -> Tensor:
     return x.reshape(-1)
 
 
-def _count(part: Tensor, width: float, first: int) -> Tensor:
-    if (
-        first == 0
-    ):  # no subtraction inside histc, so nothing to lose: products with powers of two are exact
-        return torch.histc(part, BINS, 0, BINS * width).to(torch.int64)
-    index = (part * (1 / width)).floor_()  # exact as well, and the rest are integers
+def _count(part: Tensor, exponent: int, first: int) -> Tensor:
+    if first == 0 and exponent + BINS.bit_length() - 1 <= WIDEST_UNSCALED:
+        # Nothing to subtract inside histc, so nothing to lose: powers of two are exact factors.
+        return torch.histc(part, BINS, 0, BINS * 2.0**exponent).to(torch.int64)
+    index = (part * 2.0**-exponent).floor_()  # exact as well, and the rest are integers
+    if exponent > 0:
+        index[(index == 0) & (part < 0)] = -1  # a product too small for float32 became zero
     return torch.histc(index, BINS, first, first + BINS).to(torch.int64)
 
 
 def _exponent(low: float, high: float) -> int:
     """The least k for which bins of width 2^k from that of low to that of high are BINS at most."""
-    span = max(high - low, 2.0**FINEST)
-    exponent = max(math.frexp(span / BINS)[1] - 1, FINEST)
+    span, reach = max(high - low, 2.0**FINEST), max(-low, high, 2.0**FINEST)
+    exponent = max(math.frexp(span / BINS)[1] - 1, math.frexp(reach)[1] - INDEX_BITS, FINEST)
     while math.floor(high / 2.0**exponent) - math.floor(low / 2.0**exponent) >= BINS:
         exponent += 1
     return exponent
@@ -108,7 +116,8 @@ def _exponent(low: float, high: float) -> int:
 def _placed(histogram: Histogram, exponent: int, first: int) -> Tensor:
     """The counts of a histogram in wider bins that start at `first`."""
     old = torch.arange(BINS, dtype=torch.int64) + histogram.first
-    new = (old >> (exponent - histogram.exponent)) - first
+    shift = min(exponent - histogram.exponent, 62)  # by 62 bits every index is 0 or -1 already
+    new = (old >> shift) - first
     filled = histogram.counts > 0
     counts = torch.zeros(BINS, dtype=torch.int64)
     return counts.index_add_(0, new[filled], histogram.counts[filled])

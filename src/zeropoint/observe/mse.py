@@ -1,7 +1,6 @@
 """The range of least simulated error: clipping the tails against rounding everything more finely.
 
-    argmin over [low, high]  of  sum_i n_i |c_i - Q(c_i)|^p        (OMSE; p = 2 is the mean squared
-    error)
+    argmin over [low, high]  of  sum_i n_i |c_i - Q(c_i)|^p          p = 2: mean squared error
 
 c_i and n_i are the bins of the histogram; Q is the very grid that will run. Both ends shrink
 together first, then each alone, twice over: lopsided data (SiLU) need their two ends chosen apart.

@@ -1,8 +1,7 @@
 """Concatenation.
 
     float     the operands, one after the other along `axis`
-    integer   each operand moved to the grid of the result: q_y = clamp(round(M_i (q_i - z_i)) +
-    z_y)
+    integer   each operand moved to the grid of the result, equation (3) with M_i = s_i / s_y
 
 An operand that is already on the result's grid is copied as it is; the plan ties operands where it
 may.

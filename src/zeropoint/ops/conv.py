@@ -1,8 +1,8 @@
 """Convolution in two dimensions, with an optional residual addend and a clamp, all in one operator.
 
     float     y = clamp(x * w + b + addend, low, high)
-    integer   q_y = clamp(round(M acc [+ M_a (q_a - z_a)]) + z_y)     M = s_x s_w / s_y,  M_a = s_a
-    / s_y
+    integer   q_y = clamp(round(M acc [+ M_a (q_a - z_a)]) + z_y)
+              M = s_x s_w / s_y        M_a = s_a / s_y
 
 The addend meets the accumulator before the one rounding: the convolution's own result is never 8
 bits wide. With an int32 output the accumulator itself is the result, at scale s_x s_w for each

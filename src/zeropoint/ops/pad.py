@@ -1,7 +1,9 @@
 """Padding with real zeros.
 
-float     zeros around x
-integer   z_x around q_x: the zero point stands for exactly 0; the grid is that of x
+    float     zeros around x
+    integer   z_x around q_x: the zero point stands for exactly 0
+
+The grid is that of x.
 """
 
 from collections.abc import Sequence

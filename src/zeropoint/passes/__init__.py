@@ -11,6 +11,7 @@ from zeropoint.passes.fold_batch_norm import fold_batch_norm
 from zeropoint.passes.fold_pad import fold_pad
 from zeropoint.passes.fuse_activation import fuse_activation
 from zeropoint.passes.fuse_add import fuse_add
+from zeropoint.passes.separate_biases import separate_biases
 
 Pass = Callable[[Graph], Graph]
 
@@ -20,6 +21,7 @@ PASSES: tuple[Pass, ...] = (
     batch_norm_to_conv,
     fuse_activation,
     fuse_add,
+    separate_biases,
 )
 
 

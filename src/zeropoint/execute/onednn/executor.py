@@ -1,7 +1,6 @@
 """Program -> a list of steps: kernel calls with everything but their tensors bound beforehand.
 
-    uint8, channels_last, from the input quantizer to the last layer's accumulator; no copies
-    between
+    uint8 in channels_last from the input quantizer to the last accumulator; no copies between
 
 Values live in numbered slots, emptied after their last use. `kernels.py` binds one kernel a node.
 """
