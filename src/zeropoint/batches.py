@@ -2,7 +2,8 @@
 
     x                    the first input
     (x, y), [x, y]       as many inputs as forward() requires, the rest are labels
-    {"image": x, ...}    by the names of forward()'s parameters, or else the first tensors there
+    {"image": x, ...}    by the names of forward()'s parameters, or else the first tensors there,
+                         real numbers before integers
 
 Labels are the next item after the inputs, if there is one.
 """
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from zeropoint.errors import CalibrationError
+from zeropoint.graph.value import Shape
 
 Inputs = tuple[Tensor, ...]
 
@@ -35,6 +37,7 @@ def inputs_of(batch: object, names: Sequence[str]) -> Inputs:
     elif isinstance(batch, Mapping):
         by_name = [batch[name] for name in names if name in batch]
         tensors = [item for item in batch.values() if isinstance(item, Tensor)]
+        tensors.sort(key=lambda item: not item.is_floating_point())
         found = by_name if len(by_name) == len(names) else tensors
     elif isinstance(batch, Sequence):
         found = list(batch)
@@ -73,21 +76,50 @@ def first_and_all(loader: Iterable[object]) -> tuple[object, Iterator[object]]:
 
 def calibration_batches(
     batches: Iterable[object],
-    names: Sequence[str],
+    expected: Mapping[str, Shape],
     samples: int,
     progress: Callable[[int], None],
 ) -> Iterator[Inputs]:
-    """Inputs of at most `samples` samples, checked; the last batch is cut to fit."""
+    """Inputs of at most `samples` samples, checked; the last batch is cut to fit.
+
+    `expected` has the shape of each input by its name.
+    """
     done = 0
     for index, batch in enumerate(batches):
-        inputs = inputs_of(batch, names)
+        inputs = inputs_of(batch, tuple(expected))
         check_inputs(inputs, f"batch {index} of the loader")
+        wrong = misfit([x.shape for x in inputs], list(expected.values()))
+        if wrong is not None:
+            name, shape = list(expected.items())[wrong]
+            raise CalibrationError(
+                f"batch {index} of the loader has shape {tuple(inputs[wrong].shape)}; as far as "
+                f"batch 0 tells, the model takes ({', '.join(map(str, shape))}) for {name!r}"
+            )
         size = min(len(inputs[0]), samples - done) if inputs[0].ndim else 1
         yield tuple(x[:size] if x.ndim else x for x in inputs)
         done += size
         progress(done)
         if done >= samples:
             return
+
+
+def misfit(found: Sequence[Sequence[int]], expected: Sequence[Shape]) -> int | None:
+    """The first of several shapes that is not the expected one; None if all fit.
+
+    A name in an expected shape stands for one number wherever it occurs.
+
+    >>> misfit([(8, 3, 9, 9), (8, 1)], [("N", 3, "H", "W"), ("N", 1)])
+    >>> misfit([(8, 3, 9, 9), (7, 1)], [("N", 3, "H", "W"), ("N", 1)])
+    1
+    """
+    known: dict[str, int] = {}
+    for index, (shape, wanted) in enumerate(zip(found, expected, strict=True)):
+        if len(shape) != len(wanted):
+            return index
+        for size, want in zip(shape, wanted, strict=True):
+            if size != (want if isinstance(want, int) else known.setdefault(want, size)):
+                return index
+    return None
 
 
 def check_inputs(inputs: Inputs, where: str) -> None:

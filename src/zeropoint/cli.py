@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -77,11 +78,13 @@ def complain(sentence: str) -> None:
 
 @contextlib.contextmanager
 def torch_silent() -> Iterator[None]:
-    """No log of torch.export's: where it fails, our error says why in one sentence."""
+    """No logs of torch.export, whose failures our errors tell, nor news of torch's own future."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logging.disable(before)
 

@@ -11,6 +11,7 @@ order is the same at every pass: as stored, or shuffled once by a seed.
 import difflib
 import io
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +222,8 @@ def parquet(path: Path) -> Any:  # a datasets.Dataset
 
 def from_hub(data: str) -> Any:  # a datasets.Dataset
     datasets = import_datasets()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()  # its download bars would be drawn into a file
     name, _, split = data.partition(":")
     try:
         found = datasets.load_dataset(name, split=split or None)

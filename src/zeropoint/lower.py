@@ -92,7 +92,9 @@ class _Lowering:
         self._integer[node.output] = result
         if bounds is not None:
             real = self._as_real(node.output)
-            self._real[node.output] = self._to.emit(bounds, real, shape=shape)
+            self._real[node.output] = self._to.emit(
+                bounds, real, shape=shape, name=f"{node.output}.clamped"
+            )
 
     def _as_integer(self, name: str) -> Value:
         """The quantized form of a value: written already, a constant, or quantized here."""

@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zeropoint.batches import misfit
 from zeropoint.errors import EngineError
 from zeropoint.execute.engines import choose_engine, make_executor
 from zeropoint.graph.structure import nest
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
 from zeropoint.program import file
+from zeropoint.program.coverage import Coverage, coverage
 from zeropoint.program.program import Program
-from zeropoint.report.coverage import Coverage, coverage
 
 
 class QuantizedModel:
@@ -91,22 +92,16 @@ class QuantizedModel:
                 f"the model takes {len(names)} input(s) ({', '.join(names)}), not {len(inputs)}"
             )
         for name, x in zip(names, inputs, strict=True):
-            shape = self._program.graph.values[name].shape
             if not isinstance(x, Tensor) or x.dtype != torch.float32:
                 found = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
                 raise EngineError(f"input {name!r} is {found}; expected a float32 tensor")
-            if not _fits(tuple(x.shape), shape):
-                expected = ", ".join(map(str, shape))
-                raise EngineError(
-                    f"input {name!r} has shape {tuple(x.shape)}; the model takes ({expected})"
-                )
-
-
-def _fits(found: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
-    return len(found) == len(expected) and all(
-        isinstance(wanted, str) or size == wanted
-        for size, wanted in zip(found, expected, strict=True)
-    )
+        expected = [self._program.graph.values[name].shape for name in names]
+        wrong = misfit([x.shape for x in inputs], expected)
+        if wrong is not None:
+            raise EngineError(
+                f"input {names[wrong]!r} has shape {tuple(inputs[wrong].shape)}; the model takes "
+                f"({', '.join(map(str, expected[wrong]))})"
+            )
 
 
 def plan_of(program: Program) -> Plan:

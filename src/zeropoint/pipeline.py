@@ -63,8 +63,11 @@ def quantize(
         one = tuple(x[:1] for x in example)
         macs = count_macs(graph, one)
     with clock.stage("calibrate"):
+        shapes = {
+            name: graph.values[value].shape for name, value in zip(names, graph.inputs, strict=True)
+        }
         chosen = calibration_batches(
-            batches, names, samples, lambda done: report("calibrate", done, samples)
+            batches, shapes, samples, lambda done: report("calibrate", done, samples)
         )
         counted = _Counted(chosen)
         plan = calibrate(graph, counted, recipe, TARGETS[engine])

@@ -21,6 +21,7 @@ from types import ModuleType
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from zeropoint.errors import FileError
 
@@ -53,11 +54,27 @@ def exported(path: Path, weights: Path | None) -> nn.Module:
         raise FileError(f"{path} brings its own weights; leave out {weights}")
     require_file(path)
     try:
-        return torch.export.load(path).module()
+        program = torch.export.load(path)
     except Exception as error:  # a zip, JSON, pickle or torch error, by what is damaged
         raise FileError(
             f"{path} is not a program saved by torch.export.save: {first_line(error)}"
         ) from error
+    for name, x in user_inputs(program):
+        if isinstance(x.shape[0], int):
+            raise FileError(
+                f"{path} was exported for batches of exactly {x.shape[0]} ({name}); export it with "
+                "dynamic_shapes that leave dimension 0 free, as in ({0: Dim.AUTO},)"
+            )
+    return program.module()
+
+
+def user_inputs(program: ExportedProgram) -> Iterator[tuple[str, Tensor]]:
+    """Names and example tensors of what the user passes in, scalars left out."""
+    names = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        x = node.meta.get("val")
+        if node.name in names and isinstance(x, Tensor) and x.ndim:
+            yield node.name, x
 
 
 # --- the user's code ---------------------------------------------------------------------------

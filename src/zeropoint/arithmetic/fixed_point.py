@@ -34,7 +34,8 @@ class Multiplier:
 def multipliers(real: Tensor) -> Multiplier:
     """The mantissa and exponent of every element of `real` (>= 0), as TFLite's QuantizeMultiplier.
 
-    The mantissa is rounded half away from zero to 31 bits. A multiplier below 2^-32 is zero.
+    The mantissa is rounded half away from zero to 31 bits. A multiplier below 2^-32 is zero; one of
+    2^30 or more is the greatest there is, since the shift of the product has to go right.
 
     >>> multipliers(torch.tensor([0.5, 0.75])).mantissa.tolist()
     [1073741824, 1610612736]
@@ -52,6 +53,8 @@ def _mantissa_and_exponent(value: float) -> tuple[int, int]:
     mantissa = math.floor(fraction * (1 << 31) + 0.5)
     if mantissa == 1 << 31:
         mantissa, exponent = mantissa // 2, exponent + 1
+    if exponent > 30:
+        return INT32_MAX, 30
     return (0, 0) if exponent < -31 else (mantissa, exponent)
 
 

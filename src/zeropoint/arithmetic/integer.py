@@ -26,6 +26,10 @@ class IntegerType:
     bits: int
     signed: bool
 
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 32:
+            raise ValueError(f"an integer type has 2 to 32 bits, not {self.bits}")
+
     @property
     def low(self) -> int:
         """The smallest value, inclusive."""

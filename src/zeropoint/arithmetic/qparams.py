@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
 
-SMALLEST_SCALE = 2.0**-100
+SMALLEST_SCALE = 2.0**-60
 """Keeps s * s and 1 / s normal float32 numbers; a range this narrow holds nothing but zeros."""
 
 
@@ -108,6 +108,8 @@ def asymmetric(low: Tensor, high: Tensor, type: IntegerType, axis: int | None = 
     low, high = low.clamp(max=0.0).to(torch.float64), high.clamp(min=0.0).to(torch.float64)
     scale = _usable((high - low) / (type.high - type.low)).to(torch.float32)
     zero_point = torch.round(type.low - low / scale).clamp(type.low, type.high)
+    if type.signed and not bool(zero_point.any()):
+        return symmetric(low, high, type, axis)  # around zero the lowest code is out: see `low`
     return QParams(scale, zero_point.to(torch.int32), type, axis)
 
 

@@ -8,14 +8,18 @@
 Every node keeps the layer it came from and the user's line.
 """
 
+import io
+import logging
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.export.graph_signature import OutputKind
 
 from zeropoint.capture.evaluating import evaluating
 from zeropoint.capture.inplace import functional, pure_form
@@ -33,6 +37,8 @@ from zeropoint.ops.shape import ARITHMETIC, SizeArithmetic
 NAMED_DIMENSIONS = {0: "N", 2: "H", 3: "W"}
 """What the free dimensions of an image batch (N, C, H, W) are called."""
 
+NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
+
 
 def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     """The model's inference function as a graph of float operators, any batch size.
@@ -41,8 +47,7 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     changed. CaptureError names the line of the model that cannot be captured.
     """
     _check_parameters(model)
-    with evaluating(model), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.export warns about its own deprecated parts
+    with evaluating(model), torch.no_grad(), _torch_silent():
         program = _export(model, tuple(_at_least_two(x) for x in example))
         program, renamed = functional(program)
     return _Translation(model, program, renamed).graph()
@@ -77,25 +82,75 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     images = dict.fromkeys(NAMED_DIMENSIONS, Dim.AUTO)
     free = tuple(images if x.ndim == 4 else {0: Dim.AUTO} for x in example)
     batch = tuple({0: Dim.AUTO} if x.ndim else {} for x in example)
-    try:
-        return torch.export.export(model, example, dynamic_shapes=free)
-    except Exception:  # torch.export raises dozens of kinds; the second try reports
-        pass
+    with suppress(Exception):  # torch.export raises dozens of kinds; the second try reports
+        program = torch.export.export(model, example, dynamic_shapes=free)
+        if not _ties_height_and_width(program):
+            return program
     try:
         return torch.export.export(model, example, dynamic_shapes=batch)
     except Exception as error:
-        raise CaptureError(_explain(model, error)) from error
+        raise CaptureError(_own_failure(model, example) or _explain(model, error)) from error
+
+
+def _ties_height_and_width(program: ExportedProgram) -> bool:
+    """True if the model fixes height x width, as a linear layer after a flatten does.
+
+    Then the example's height and width are taken for fixed, each of them: engines lay weights out
+    for sizes that they know.
+    """
+    fakes = [node.meta.get("val") for node in program.graph.find_nodes(op="placeholder")]
+    sizes: list[Any] = [size for fake in fakes if isinstance(fake, Tensor) for size in fake.shape]
+    free = next((size for size in sizes if isinstance(size, torch.SymInt)), None)
+    if free is None:
+        return False
+    guards = [guard.expr for guard in free.node.shape_env.guards]
+    return any(
+        str(guard).startswith("Eq(") and guard.rhs.is_number and len(guard.free_symbols) > 1
+        for guard in guards
+    )
+
+
+def _own_failure(model: nn.Module, example: tuple[Tensor, ...]) -> str | None:
+    """Why the model itself cannot run the example; None if it can."""
+    try:
+        with torch.no_grad():
+            model(*example)
+    except Exception as error:  # whatever the user's code raises
+        where = users_line(error)
+        shapes = " and ".join(", ".join(["(N", *map(str, x.shape[1:])]) + ")" for x in example)
+        return (
+            f"{type(model).__name__} itself fails on inputs of shape {shapes}, which the loader "
+            f"yields first{f', at {where}' if where else ''}: {_first_line(error)}; yield batches "
+            "as for training"
+        )
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
 
 
 def _explain(model: nn.Module, error: Exception) -> str:
     where = users_line(error)
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     place = f" at {where}" if where else ""
     return (
-        f"{type(model).__name__} cannot be captured{place}: {first.strip()} "
+        f"{type(model).__name__} cannot be captured{place}: {_first_line(error)} "
         "Change that line so that it does not depend on the values in a tensor (torch.where "
         "instead of if, a tensor operator instead of .item() or numpy)."
     )
+
+
+@contextmanager
+def _torch_silent() -> Iterator[None]:
+    """Nothing of what torch.export says on the way: where it fails, our error says why."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 class _Translation:
@@ -123,18 +178,30 @@ class _Translation:
                 for name in self._renamed.get(node, {node}):
                     self._values[name.name] = result
             elif node.op == "get_attr":
-                raise CaptureError(f"control flow on tensors ({node.target}) cannot be captured")
+                raise CaptureError(self._about_a_region(node))
         return self._finish()
+
+    def _about_a_region(self, node: torch.fx.Node) -> str:
+        """The sentence about a part of the model that torch.export keeps as a graph of its own."""
+        user = next(iter(node.users))
+        line = origin_of(user, self._modules).line or "the model"
+        return (
+            f"{line} cannot be captured: a part of the model runs under {user.target}; choose with "
+            "torch.where instead of torch.cond, and take autocast and enable_grad out"
+        )
 
     def _finish(self) -> Graph:
         output = next(n for n in self._program.graph.nodes if n.op == "output")
-        mutations = self._program.graph_signature.buffers_to_mutate
-        leaves = [self._argument(item) for item in output.args[0]][len(mutations) :]
+        specs = self._program.graph_signature.output_specs  # mutated inputs and buffers come first
+        leaves = [
+            self._argument(item)
+            for item, spec in zip(output.args[0], specs, strict=True)
+            if spec.kind is OutputKind.USER_OUTPUT
+        ]
         for leaf in leaves:
-            if not isinstance(leaf, Value):
+            if leaf is not None and not isinstance(leaf, Value):
                 raise CaptureError(f"the model returns {leaf!r}; return tensors only")
-        spec = self._program.call_spec.out_spec
-        nested = torch.utils._pytree.tree_unflatten(leaves, spec)
+        nested = torch.utils._pytree.tree_unflatten(leaves, self._program.call_spec.out_spec)
         ordered = leaves_of(nested)
         return prune(self._to.done(ordered, structure_of(nested)))
 
@@ -151,9 +218,16 @@ class _Translation:
         tensor = node.meta.get("val")
         if not isinstance(tensor, Tensor):
             return None
+        if tensor.ndim == 4 and isinstance(self._size(tensor.shape[0]), int):
+            raise CaptureError(
+                f"the model fixes its batch size (input {node.name!r}), as len(x), int(x.shape[0]) "
+                "or a number in a reshape do; write x.shape[0] or -1 in its place"
+            )
         for axis, size in enumerate(tensor.shape):
-            if not isinstance(size, int) and tensor.ndim in (2, 4):
-                self._symbols.setdefault(str(size), NAMED_DIMENSIONS.get(axis, str(size)))
+            name = NAMED_DIMENSIONS.get(axis) if tensor.ndim in (2, 4) else None
+            taken = name in self._symbols.values()  # by another size: two images may differ
+            if not isinstance(self._size(size), int) and name is not None and not taken:
+                self._symbols.setdefault(str(size), name)
         return self._to.input(node.name, self._shape(tensor), Plain(tensor.dtype))
 
     def _call(self, node: torch.fx.Node) -> Any:
@@ -169,10 +243,22 @@ class _Translation:
             return None
         if not isinstance(target, torch._ops.OpOverload):
             return self._size_arithmetic(node, arguments)
+        if str(target) in NUMBER_OF:
+            return self._number(arguments[0])
         if node in self._renamed:
             target = pure_form(target) or target
         folded = self._folded(node, target, arguments, keywords)
         return folded or self._operator(node, str(target), arguments, keywords)
+
+    def _number(self, value: Value) -> Any:  # int, float or bool
+        tensor = self._to.tensor(value)
+        if tensor is not None:
+            return tensor.item()
+        line = self._to.origin.line or "the model"
+        raise CaptureError(
+            f"{line} takes a number out of a tensor that only the run knows; use a tensor operator "
+            "instead of .item(), int() or float()"
+        )
 
     def _operator(
         self,
@@ -250,6 +336,9 @@ class _Translation:
     def _size(self, size: int | torch.SymInt) -> int | str:
         if isinstance(size, int):
             return size
+        found: int | None = size.node.maybe_as_int()  # torch came to know it while it exported
+        if found is not None:
+            return found
         return re.sub(r"\w+", lambda word: self._symbols.get(word[0], word[0]), str(size))
 
     def _argument(self, item: Any) -> Any:

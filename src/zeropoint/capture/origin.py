@@ -51,8 +51,6 @@ def users_line(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith((TORCH, OURS, "<"))
     ]
-    inside = [frame for frame in frames if "forward" in frame.name]
-    if inside:
-        frame = inside[-1]
-        return f"{Path(frame.filename).name}:{frame.lineno} {frame.line!r}"
+    if frames:
+        return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line!r}"
     return _last_users_frame(str(error))

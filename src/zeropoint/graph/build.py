@@ -1,5 +1,6 @@
 """Writing a graph from front to back; what capture rules are given to write with."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,9 @@ from zeropoint.graph.graph import Graph, Node, Origin
 from zeropoint.graph.op import Op
 from zeropoint.graph.structure import Leaf, Structure
 from zeropoint.graph.value import Plain, Shape, Value, ValueType
+
+NOT_IN_NAMES = re.compile(r"[\s,%()]")
+"""What the text form separates names by; a key of nn.ModuleDict may be any string."""
 
 
 @dataclass
@@ -74,10 +78,11 @@ class Builder:
         return graph
 
     def _declare(self, name: str, type: ValueType, shape: Shape) -> Value:
-        unique, copies = name, 1
+        base = NOT_IN_NAMES.sub("_", name)
+        unique, copies = base, 1
         while unique in self.values:
             copies += 1
-            unique = f"{name}:{copies}"
+            unique = f"{base}:{copies}"
         value = Value(unique, type, shape)
         self.values[unique] = value
         return value

@@ -9,8 +9,8 @@
 
 An operator's fields stand in braces where they differ from their defaults; the layer is the
 comment. Types are spelled as in `graph/value.py`. Contents of constants and scales of channels are
-tensors, not text: `parse` takes them by name (`conv1.weight`, `conv1.weight.scale`,
-`conv1.weight.zero_point`).
+tensors, not text: `parse` takes them by name (`conv1.weight`, `conv1.weight:scale`,
+`conv1.weight:zero_point`). Nor is it written how outputs are nested: several come back as a tuple.
 """
 
 import ast
@@ -39,6 +39,9 @@ from zeropoint.graph.value import (
 )
 
 DTYPES = {name: dtype for dtype, name in FLOAT_NAMES.items()}
+
+SCALE, ZERO_POINT = ":scale", ":zero_point"
+"""What follows a value's name in the names of its grid; a dot could make it a parameter's name."""
 
 
 def format_graph(graph: Graph) -> str:
@@ -109,12 +112,12 @@ class _Parser:
         self._constants: dict[str, Tensor] = {}
 
     def parse(self, text: str) -> Graph:
-        head, *body, last = [line.strip() for line in text.strip().splitlines() if line.strip()]
-        opening = re.fullmatch(r"graph\((.*)\) \{", head)
-        if opening is None or last != "}":
-            raise GraphError(f"expected 'graph(...) {{' ... '}}', found {head!r} ... {last!r}")
+        whole = [line.strip() for line in text.splitlines() if line.strip()]
+        opening = re.fullmatch(r"graph\((.*)\) \{", whole[0]) if whole else None
+        if opening is None or whole[-1] != "}" or not whole[-2].startswith("return"):
+            raise GraphError("expected 'graph(...) {' first, 'return ...' and '}' at the end")
         inputs = tuple(self._declare(item).name for item in _split_types(opening[1]))
-        *lines, returned = body
+        lines, returned = whole[1:-2], whole[-2]
         nodes = [node for line in lines if (node := self._line(line)) is not None]
         outputs = tuple(re.findall(r"%([^\s,]+)", returned.removeprefix("return")))
         structure = Leaf() if len(outputs) == 1 else Nest((Leaf(),) * len(outputs))
@@ -134,7 +137,10 @@ class _Parser:
         if match is None or match[1] not in self._ops:
             raise GraphError(f"no operator is written like {applied!r}")
         name, operands, options, layer = match.groups()
-        op = self._ops[name](**_options(options or ""))
+        try:
+            op = self._ops[name](**_options(options or ""))
+        except (TypeError, ValueError, SyntaxError) as error:
+            raise GraphError(f"{name} has no options like {{{options}}}: {error}") from error
         inputs = tuple(re.findall(r"%([^\s,]+)", operands))
         return Node(op, inputs, tuple(value.name for value in values), Origin(layer or ""))
 
@@ -153,13 +159,18 @@ class _Parser:
         if match is None:
             raise GraphError(f"%{name} has no type that is written like {text!r}")
         shape = tuple(int(n) if n.isdigit() else n for n in match[2].split(",") if n)
-        if match[3] is None:
-            return Plain(DTYPES[match[1]]), shape
-        return Quantized(self._grid(name, IntegerType.parse(match[1]), match[3])), shape
+        try:
+            if match[3] is None:
+                return Plain(DTYPES[match[1]]), shape
+            return Quantized(self._grid(name, IntegerType.parse(match[1]), match[3])), shape
+        except (KeyError, ValueError) as error:
+            raise GraphError(f"%{name} has no type that is written like {text!r}") from error
 
     def _grid(self, name: str, type: IntegerType, text: str) -> QParams:
         if text.startswith("axis="):
-            scale, zero = self._tensors[f"{name}.scale"], self._tensors[f"{name}.zero_point"]
+            scale = self._tensors[f"{name}{SCALE}"]
+            zeros = torch.zeros_like(scale, dtype=torch.int32)
+            zero = self._tensors.get(f"{name}{ZERO_POINT}", zeros)
             return QParams(scale, zero, type, int(text.removeprefix("axis=")))
         scale_text, _, zero_text = text.partition(":")
         return per_tensor(float(scale_text), int(zero_text), type)
@@ -167,7 +178,8 @@ class _Parser:
     def _content(self, value: Value) -> Tensor:
         if value.name in self._tensors:
             return self._tensors[value.name]
-        dtype = value.params.type.storage if value.params else torch.float32
+        dtype = value.type.dtype if isinstance(value.type, Plain) else torch.float32
+        dtype = value.params.type.storage if value.params else dtype
         return torch.zeros([int(size) for size in value.shape], dtype=dtype)
 
 
@@ -176,6 +188,14 @@ def _split_types(text: str) -> list[str]:
 
 
 def _options(text: str) -> dict[str, object]:
-    call = ast.parse(f"dict({text})", mode="eval").body
-    assert isinstance(call, ast.Call)  # by construction of the text above
+    call = _NotFinite().visit(ast.parse(f"dict({text})", mode="eval").body)
+    if not isinstance(call, ast.Call):
+        raise SyntaxError("expected key=value, key=value")
     return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+
+
+class _NotFinite(ast.NodeTransformer):
+    """Reads inf and nan as Python prints them."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(float(node.id)) if node.id in ("inf", "nan") else node

@@ -30,14 +30,20 @@ def as_int32(exact: Tensor) -> Tensor:
 
 
 def real_bounds(low: float | None, high: float | None, params: QParams) -> tuple[int, int]:
-    """Integer bounds of an activation: the grid's own, narrowed to the real [low, high]."""
-    scale, zero = params.scale.item(), params.zero_point.item()
-    bottom, top = params.low, params.high
-    if low is not None:
-        bottom = min(max(bottom, round(low / scale) + int(zero)), top)
-    if high is not None:
-        top = max(min(top, round(high / scale) + int(zero)), bottom)
-    return bottom, top
+    """Integer bounds of an activation: the grid's own, narrowed to the real [low, high].
+
+    Where low > high, high wins, as in torch.clamp.
+    """
+    top = params.high if high is None else _nearest(high, params)
+    bottom = params.low if low is None else _nearest(low, params)
+    return min(bottom, top), top
+
+
+def _nearest(real: float, params: QParams) -> int:
+    """The code of a real number; an infinite one is the end of the grid."""
+    zero_point = int(params.zero_point.item())
+    steps = real / params.scale.item()
+    return round(min(max(steps, params.low - zero_point), params.high - zero_point)) + zero_point
 
 
 def clamp_real(real: Tensor, low: float | None, high: float | None) -> Tensor:

@@ -28,12 +28,18 @@ class Opaque(Op):
     keywords: tuple[tuple[str, Any], ...] = ()
     reason: str = ""
 
+    def check(self) -> None:
+        """GraphError unless torch has the operator, and it does nothing but compute."""
+        resolve(self.target)
+
     def run(self, *inputs: Any) -> Any:  # whatever torch's operator returns
         """Calls torch's operator."""
         arguments = [_filled(item, inputs) for item in self.arguments]
         keywords = {key: _filled(item, inputs) for key, item in self.keywords}
         result = resolve(self.target)(*arguments, **keywords)
-        return tuple(result) if isinstance(result, (list, tuple)) else result
+        if not isinstance(result, (list, tuple)):
+            return result
+        return tuple(result) if len(result) > 1 else result[0]
 
 
 def resolve(target: str) -> torch._ops.OpOverload:
@@ -51,8 +57,11 @@ def resolve(target: str) -> torch._ops.OpOverload:
 
 def _is_functional(op: torch._ops.OpOverload) -> bool:
     schema = op._schema
-    takes_tensor = any("Tensor" in str(argument.type) for argument in schema.arguments[:1])
-    return takes_tensor and not schema.is_mutable
+    types = [str(argument.type) for argument in schema.arguments]
+    takes_tensor = any("Tensor" in type for type in types[:1])
+    makes_tensor = not any("str" in type for type in types)  # torch.ones, but no file by its name
+    only_tensors = all("Tensor" in str(result.type) for result in schema.returns)
+    return (takes_tensor or (makes_tensor and only_tensors)) and not schema.is_mutable
 
 
 def template(

@@ -52,8 +52,12 @@ class MaxPool2d(IntegerOp):
     def run_integer(
         self, inputs: Sequence[Tensor], signature: Signature, arithmetic: Arithmetic
     ) -> Tensor:
-        """The integer form: float32 holds 8-bit integers exactly, and torch pools no wide uint8."""
-        return self.run(inputs[0].to(torch.float32)).to(inputs[0].dtype)
+        """The integer form: float32 holds 8-bit integers exactly, and torch pools no wide uint8.
+
+        A window that sees nothing but padding (-inf in float) yields the grid's lowest code.
+        """
+        greatest = self.run(inputs[0].to(torch.float32))
+        return greatest.clamp_(min=signature.output.low).to(inputs[0].dtype)
 
 
 @dataclass(frozen=True)

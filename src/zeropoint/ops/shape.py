@@ -135,7 +135,8 @@ def flatten(to: Builder, shape: Shape, x: Value, start: int = 0, end: int = -1) 
 
 def reshape(to: Builder, shape: Shape, x: Value, wanted: Sequence[int | Value]) -> Value:
     """Capture of aten.view and aten.reshape, as a Flatten where it is one."""
-    kept = [_is_kept(x, axis, size) for axis, size in enumerate(wanted)]
+    found = [shape[axis] if size == INFER else size for axis, size in enumerate(wanted)]
+    kept = [_is_kept(x, axis, size) for axis, size in enumerate(found)]
     last = len(wanted) - 1
     if len(wanted) == len(x.shape) and sum(kept) >= last:
         return x
@@ -154,7 +155,7 @@ def _is_computed(size: int | Value, keep: bool) -> bool:
     return isinstance(size, Value) and not keep
 
 
-def _is_kept(x: Value, axis: int, size: int | Value) -> bool:
+def _is_kept(x: Value, axis: int, size: int | str | Value) -> bool:
     """True if the dimension is the one that x has there already."""
     wanted = size.shape[0] if isinstance(size, Value) else size
     return axis < len(x.shape) and wanted == x.shape[axis] and wanted != UNKNOWN

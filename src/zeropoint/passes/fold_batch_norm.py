@@ -4,7 +4,8 @@
 
     conv -> batch_norm    =>    conv'
 
-Requires: the layer has no activation yet, nothing else reads its result, its weight is a constant.
+Requires: the layer has no activation yet, nothing else reads its result, its weight is a constant,
+its output channels are axis 1.
 Ensures: the same function to float32 rounding; the folding itself is done in float64.
 """
 
@@ -25,16 +26,21 @@ def fold_batch_norm(graph: Graph) -> Graph:
     edit = Rewriter(graph)
     for node, norm in find(graph, BatchNorm):
         layer = graph.producers.get(node.inputs[0])
-        if layer is not None and _foldable(graph, layer):
+        if layer is not None and not edit.touched(layer) and _foldable(graph, layer):
             edit.replace(layer, [_folded(graph, edit, layer, node, norm)])
             edit.remove(node)
-    return edit.done()
+    folded = edit.done()
+    # Two batch norms in a row are two rounds: the second then follows what took the first.
+    return folded if len(folded.nodes) == len(graph.nodes) else fold_batch_norm(folded)
 
 
 def _foldable(graph: Graph, layer: Node) -> bool:
     op = layer.op
     plain = isinstance(op, (Conv2d, Linear)) and op.low is None and op.high is None
-    return plain and len(layer.inputs) == 3 and graph.only_user(layer.output) is not None
+    alone = graph.only_user(layer.output) is not None
+    # The channels of a batch norm are axis 1; of a linear layer's result they are the last.
+    same_axis = isinstance(op, Conv2d) or len(graph.values[layer.output].shape) == 2
+    return plain and alone and same_axis and len(layer.inputs) == 3
 
 
 def _folded(graph: Graph, edit: Rewriter, layer: Node, node: Node, norm: BatchNorm) -> Node:

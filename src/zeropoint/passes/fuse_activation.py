@@ -29,7 +29,9 @@ def fuse_activation(graph: Graph) -> Graph:
         if op is not None:
             edit.replace(before, [Node(op, before.inputs, node.outputs, before.origin)])
             edit.remove(node)
-    return edit.done()
+    fused = edit.done()
+    # Two clamps in a row are two rounds: the second then follows what took the first.
+    return fused if len(fused.nodes) == len(graph.nodes) else fuse_activation(fused)
 
 
 def _clamped(op: object, clamp: Clamp) -> Clamped | None:

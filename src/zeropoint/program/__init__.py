@@ -1,1 +1,1 @@
-"""The integer program: the single source of truth; its verifier and its file."""
+"""The integer program: the single source of truth; its verifier, its coverage and its file."""

@@ -22,10 +22,10 @@ from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor
-from zeropoint.errors import FileError, ZeropointError
+from zeropoint.errors import FileError
 from zeropoint.graph import structure
 from zeropoint.graph.graph import Graph, Node, Origin
-from zeropoint.graph.text import DTYPES, options_of
+from zeropoint.graph.text import DTYPES, SCALE, ZERO_POINT, options_of
 from zeropoint.graph.value import FLOAT_NAMES, Plain, Quantized, Size, Value, ValueType
 from zeropoint.ops import OPS
 from zeropoint.program.program import Program
@@ -58,10 +58,11 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
     except (OSError, SafetensorError) as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(f"{target} cannot be written: {reason}") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str]) -> Program:
@@ -81,9 +82,9 @@ def load(path: str | os.PathLike[str]) -> Program:
         )
     try:
         return _program(json.loads(metadata[KEY]), tensors, source)
-    except (KeyError, TypeError, ValueError, ZeropointError) as error:
-        if isinstance(error, FileError):
-            raise
+    except FileError:
+        raise
+    except Exception as error:  # whatever a stranger's JSON can make of the code below
         raise FileError(f"{source} is damaged: {error}") from error
 
 
@@ -108,15 +109,16 @@ def _tensors(graph: Graph) -> dict[str, Tensor]:
     for name, value in graph.values.items():
         params = value.params
         if params is not None and params.axis is not None:
-            tensors[f"{name}.scale"] = params.scale.contiguous()
+            tensors[f"{name}{SCALE}"] = params.scale.contiguous()
             if bool(params.zero_point.any()):
-                tensors[f"{name}.zero_point"] = params.zero_point.contiguous()
-    # Two constants may be one tensor; a file holds each by its own name.
+                tensors[f"{name}{ZERO_POINT}"] = params.zero_point.contiguous()
+    # Two constants may be, or be parts of, one tensor; a file holds each by its own name.
     seen: set[int] = set()
     for name, tensor in tensors.items():
-        if tensor.data_ptr() in seen:
+        memory = tensor.untyped_storage().data_ptr()
+        if memory in seen:
             tensors[name] = tensor.clone()
-        seen.add(tensor.data_ptr())
+        seen.add(memory)
     return tensors
 
 
@@ -201,9 +203,9 @@ def _type(name: str, data: Json, tensors: Mapping[str, Tensor]) -> ValueType:
     if spelled == "size":
         return Size()
     if "axis" in data:
-        scale = tensors[f"{name}.scale"]
+        scale = tensors[f"{name}{SCALE}"]
         zeros = torch.zeros_like(scale, dtype=torch.int32)
-        zero_point = tensors.get(f"{name}.zero_point", zeros)
+        zero_point = tensors.get(f"{name}{ZERO_POINT}", zeros)
         return Quantized(QParams(scale, zero_point, IntegerType.parse(spelled), data["axis"]))
     if "scale" in data:
         params = per_tensor(data["scale"], data["zero_point"], IntegerType.parse(spelled))

@@ -18,6 +18,7 @@ from zeropoint.graph.op import IntegerOp, Role, Signature
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Quantized
 from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.program.provenance import Provenance
@@ -49,9 +50,10 @@ class Program:
     def verify(self) -> None:
         """ProgramError unless the program is what it claims to be.
 
-        1. Integer operators read integers; nothing else but islands and fences touches real
-        numbers. 2. A bias is int32 at the scale s_x s_w.
+        1. Integer operators read integers; only islands and fences touch real numbers.
+        2. A bias is int32 at the scale s_x s_w.
         3. For the worst input no accumulator leaves int32.
+        4. An island does nothing but compute.
         """
         try:
             self.graph.verify()
@@ -59,6 +61,7 @@ class Program:
             raise ProgramError(f"the program's graph is malformed: {error}") from error
         for node in self.graph.nodes:
             self._verify_types(node)
+            self._verify_island(node)
             if self.is_integer(node) and not isinstance(node.op, Quantize):
                 self._verify_integers(node)
 
@@ -69,6 +72,8 @@ class Program:
         reads = [self.graph.values[name].type for name in node.inputs]
         if self.is_integer(node):
             if isinstance(op, Quantize):
+                if isinstance(reads[0], Quantized):
+                    raise ProgramError(f"{node.output} quantizes what is quantized already")
                 return
             if not isinstance(op, IntegerOp):
                 raise ProgramError(f"{node.output}: {op.name} has no integer form")
@@ -78,11 +83,22 @@ class Program:
                     raise ProgramError(f"{node.output} reads the real numbers of {name!r}")
             return
         if isinstance(op, Dequantize):
+            if not isinstance(reads[0], Quantized):
+                raise ProgramError(
+                    f"{node.output} dequantizes the real numbers of {node.inputs[0]!r}"
+                )
             return
         if any(isinstance(type, Quantized) for type in reads):
             raise ProgramError(f"{node.output} runs in float but reads integers")
         if node.output not in self.islands and not self._ends_a_layer(node):
             raise ProgramError(f"{node.output} runs in float and is not named as an island")
+
+    def _verify_island(self, node: Node) -> None:
+        if isinstance(node.op, Opaque):
+            try:
+                node.op.check()
+            except GraphError as error:
+                raise ProgramError(f"{node.output}: {error}") from error
 
     def _ends_a_layer(self, node: Node) -> bool:
         """True for the activation of a layer whose accumulator leaves the integers."""

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from zeropoint.batches import first_and_all, input_names, inputs_of, labels_of
 from zeropoint.capture.evaluating import evaluating
+from zeropoint.errors import DataError
 from zeropoint.graph.structure import leaves_of
 from zeropoint.model import QuantizedModel
+from zeropoint.program.coverage import Coverage
 from zeropoint.progress import Progress, silent
 from zeropoint.render import as_text
-from zeropoint.report.coverage import Coverage
 from zeropoint.report.latency import interleaved
 from zeropoint.report.size import float_bytes, program_bytes
 
@@ -29,7 +30,13 @@ BATCH_SIZES = (1, 16)
 
 
 def top1(outputs: Tensor, labels: Tensor) -> Tensor:
-    """1 for each sample whose greatest output is its label, else 0."""
+    """1 for each sample whose greatest output is its label, else 0; DataError for other labels."""
+    if labels.shape != outputs.shape[:1]:
+        raise DataError(
+            f"labels of shape {tuple(labels.shape)} come with outputs of shape "
+            f"{tuple(outputs.shape)}; top-1 accuracy expects one class index for each sample: "
+            "yield those, or compare with a metric of your own"
+        )
     return (outputs.argmax(1) == labels).to(torch.float32)
 
 
@@ -105,7 +112,13 @@ class _Tally:
     classified: bool = True
     signal: float = 0.0
     noise: float = 0.0
-    seen: list[tuple[Tensor, ...]] = field(default_factory=list)
+
+    @property
+    def sqnr_db(self) -> float:
+        """Decibels of the outputs' power over that of their error; infinite without an error."""
+        if self.noise == 0:
+            return math.inf
+        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
 
     def add_outputs(self, expected: list[Tensor], found: list[Tensor]) -> None:
         for real, approximate in zip(expected, found, strict=True):
@@ -142,10 +155,10 @@ def compare(
     names = input_names(model)
     first, batches = first_and_all(loader)
     tally = _Tally()
-    with torch.no_grad(), evaluating(model):
-        for batch in batches:
+    for batch in batches:  # the user's code: gradients and training flags as they are
+        with torch.no_grad(), evaluating(model):
             _tally_batch(tally, model, q, batch, names, metric)
-            report("compare", tally.samples, None)
+        report("compare", tally.samples, None)
     example = inputs_of(first, names)
     n = max(tally.samples, 1)
     return Comparison(
@@ -154,7 +167,7 @@ def compare(
         int8_accuracy=tally.int8_score / n if tally.scored else None,
         flips=Flips(tally.gained, tally.lost) if tally.scored else None,
         agreement=tally.agreed / n if tally.classified else None,
-        sqnr_db=10 * math.log10(tally.signal / tally.noise) if tally.noise else math.inf,
+        sqnr_db=tally.sqnr_db,
         float_bytes=float_bytes(model),
         int8_bytes=program_bytes(q.program),
         latency=measure_latency(model, q, example) if latency else {},
@@ -172,7 +185,8 @@ def _tally_batch(
     metric: Metric | None,
 ) -> None:
     inputs = inputs_of(batch, names)
-    expected, found = model(*inputs), q(*inputs)
+    found = q(*inputs)  # first, since a float model may change its input in place
+    expected = model(*inputs)
     tally.add_outputs(leaves_of(expected), leaves_of(found))
     labels = labels_of(batch, names)
     if labels is None:

@@ -27,9 +27,14 @@ def dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
 
 
 def requantize(q: Tensor, old: Affine, new: Affine) -> Tensor:
-    """The same real numbers on another 8-bit grid."""
-    real = _wrap(q, *old).dequantize()
-    return torch.quantize_per_tensor(real, *new, torch.quint8).int_repr()
+    """The same real numbers on another 8-bit grid, exactly as the reference rounds them.
+
+    Measured in steps of the new grid, M (q - z) is one float32 product, and round_() leaves no tie
+    to torch, which rounds after adding the zero point.
+    """
+    (old_scale, old_zero), (new_scale, new_zero) = old, new
+    steps = _wrap(q, old_scale / new_scale, old_zero).dequantize().round_()
+    return torch.quantize_per_tensor(steps, 1.0, new_zero, torch.quint8).int_repr()
 
 
 def add(a: Tensor, b: Tensor, a_grid: Affine, b_grid: Affine, grid: Affine) -> Tensor:

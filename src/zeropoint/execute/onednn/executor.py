@@ -40,6 +40,7 @@ class OneDnn(Executor):
         if reason is not None:
             raise EngineError(f"the onednn engine is not usable: {reason}")
         _refuse_asymmetric_weights(program)
+        _refuse_other_than_uint8(program)
         preparation = _Preparation(program)
         self._steps = preparation.steps()
         self._inputs = [preparation.slot(name) for name in program.graph.inputs]
@@ -71,6 +72,18 @@ def _refuse_asymmetric_weights(program: Program) -> None:
             raise EngineError(
                 f"{name} has a zero point; the onednn engine runs symmetric weights only: "
                 'use engine="reference", or TensorSpec(symmetric=True) for weights'
+            )
+
+
+def _refuse_other_than_uint8(program: Program) -> None:
+    for name, value in program.graph.values.items():
+        if value.params is None or name in program.graph.constants:
+            continue
+        type = value.params.type
+        if type.bits != 32 and type.storage != torch.uint8:
+            raise EngineError(
+                f"{name} is {type}; the onednn engine runs unsigned activations of 2 to 8 bits "
+                'only: use engine="reference"'
             )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.qparams import QParams
+from zeropoint.arithmetic.qparams import QParams, dequantize
 from zeropoint.arithmetic.requantize import Float32
 from zeropoint.execute.onednn import elementwise
 from zeropoint.execute.onednn.elementwise import Affine
@@ -50,7 +50,7 @@ def bind(program: Program, node: Node) -> Kernel:
         return op.run
     match op:
         case Conv2d():
-            return _conv(program, node, op)
+            return _unless_all_padding(program, node, op, _conv(program, node, op))
         case Linear():
             return _linear(program, node, op)
         case MaxPool2d():
@@ -65,7 +65,7 @@ def bind(program: Program, node: Node) -> Kernel:
             return _concat(program, node, op)
         case Requantize():
             move = _move(program, node.inputs[0], node.output)
-            return move or (lambda q: q)
+            return move or torch.clone
         case Clamp():
             low, high = real_bounds(op.low, op.high, _params(program, node.output))
             return lambda q: q.clamp(low, high)
@@ -178,6 +178,36 @@ def _conv(program: Program, node: Node, op: Conv2d) -> Kernel:
     return lambda image: call(image, *x, *weights, *rest)
 
 
+def _unless_all_padding(program: Program, node: Node, op: Conv2d, kernel: Kernel) -> Kernel:
+    """The kernel, but the integer form for an image so small that every window misses it.
+
+    There oneDNN reads memory that is not its own (torch 2.13: a segmentation fault). Few shapes of
+    windows can miss an image at all, so that most convolutions are left as they are.
+    """
+    weight, bias = (program.graph.constants[name] for name in node.inputs[1:3])
+    windows = list(zip(weight.shape[2:], op.stride, op.padding, op.dilation, strict=True))
+    lengths = [range(1, max(stride, dilation)) for _, stride, _, dilation in windows]
+    if not any(_misses(n, *w) for w, some in zip(windows, lengths, strict=True) for n in some):
+        return kernel
+    signature, arithmetic = program.signature(node), Float32()
+
+    def guarded(image: Tensor, *addend: Tensor) -> Tensor:
+        if not any(_misses(n, *w) for n, w in zip(image.shape[2:], windows, strict=True)):
+            y: Tensor = kernel(image, *addend)
+            return y
+        q = op.run_integer((image, weight, bias, *addend), signature, arithmetic)
+        return dequantize(q, signature.output) if signature.output.type.bits == 32 else q
+
+    return guarded
+
+
+def _misses(length: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
+    """True if no window meets an image of that length: each sees padding and nothing else."""
+    starts = range(-padding, length + padding - dilation * (kernel - 1), stride)
+    taps = range(0, dilation * kernel, dilation)
+    return not any(0 <= start + tap < length for start in starts for tap in taps)
+
+
 def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, ...]) -> Kernel:
     """A convolution that adds onto its fourth operand, or onto a copy if it is needed yet."""
     x, weights, bias, window = bound
@@ -189,7 +219,9 @@ def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, .
     overwrite = _may_overwrite(program, node)
 
     def kernel(image: Tensor, onto: Tensor) -> Tensor:
-        if not overwrite:
+        if overwrite:
+            onto = onto.contiguous(memory_format=torch.channels_last)  # it is, but for reshapes
+        else:
             onto = onto.clone(memory_format=torch.channels_last)
         y: Tensor = call(image, *x, *weights, onto, *rest)
         return y if to.bounds is None else y.clamp_(*to.bounds)

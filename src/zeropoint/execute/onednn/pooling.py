@@ -24,7 +24,7 @@ def max_pool(x: Tensor, op: MaxPool2d) -> Tensor:
         for i in (0, 1)
     )
     if not rows or not columns:
-        return op.run(x.to(torch.float32)).to(torch.uint8)
+        return op.run(x.to(torch.float32)).clamp_(min=0).to(torch.uint8)  # -inf: only padding
     tall = _greatest(x, 2, rows, op.stride[0])
     return _greatest(tall, 3, columns, op.stride[1])
 

@@ -1,0 +1,38 @@
+"""Results on disk: whole or not at all."""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+NUMBERS = re.compile(r"\[[-+\d.eE,\s]+\]")
+
+
+def write(path: Path, text: str) -> None:
+    """The file with exactly this text; the old file where writing fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """The table; the first column to the left, the others to the right."""
+    head = list(header)
+    rule = ["---", *("---:" for _ in head[1:])]
+    lines = [head, rule, *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(escape(entry) for entry in line)} |" for line in lines)
+
+
+def json_text(document: object) -> str:
+    """The document as JSON, indented, each list of numbers on one line. Refuses NaN and infinity."""
+    indented = json.dumps(document, indent=1, allow_nan=False)
+    return NUMBERS.sub(lambda match: " ".join(match.group().split()), indented) + "\n"
+
+
+def escape(entry: str) -> str:
+    return entry.replace("|", "\\|")

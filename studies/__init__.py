@@ -1,0 +1,1 @@
+"""The source documents, reproduced and taken further: one folder, script and page each."""

@@ -1,0 +1,1 @@
+"""Post-training static quantization of an MNIST network, after document 003."""

@@ -1,0 +1,51 @@
+import torch
+
+from tests.nets import assert_same_function, images
+from zeropoint.graph.build import float_graph
+from zeropoint.graph.graph import Graph, Origin
+from zeropoint.graph.text import format_graph
+from zeropoint.graph.value import Shape
+from zeropoint.ops.batch_norm import BatchNorm
+from zeropoint.passes.batch_norm_to_conv import batch_norm_to_conv
+
+TOLERANCE = 1e-6
+
+BEFORE = """\
+graph(%x: f32[N,3,8,8]) {
+  %gamma: f32[3] = constant
+  %beta: f32[3] = constant
+  %mean: f32[3] = constant
+  %var: f32[3] = constant
+  %norm: f32[N,3,8,8] = batch_norm(%x, %gamma, %beta, %mean, %var) {eps=0.1}  # norm
+  return %norm
+}"""
+
+AFTER = """\
+graph(%x: f32[N,3,8,8]) {
+  %norm.weight': f32[3,1,1,1] = constant
+  %norm.bias': f32[3] = constant
+  %norm: f32[N,3,8,8] = conv2d(%x, %norm.weight', %norm.bias') {groups=3}  # norm
+  return %norm
+}"""
+
+
+def lone_batch_norm(shape: Shape) -> Graph:
+    to, x = float_graph(shape)
+    to.origin = Origin("norm")
+    constants = {"gamma": [2.0, -0.5, 0.0], "beta": [1.0, 2.0, 3.0], "mean": [0.0, 1.0, -1.0]}
+    operands = [to.constant(name, torch.tensor(values)) for name, values in constants.items()]
+    var = to.constant("var", torch.tensor([1.0, 0.25, 4.0]))
+    return to.done([to.emit(BatchNorm(eps=0.1), x, *operands, var, shape=shape, name="norm")])
+
+
+def test_a_batch_norm_over_an_image_becomes_a_depthwise_convolution() -> None:
+    before = lone_batch_norm(("N", 3, 8, 8))
+    after = batch_norm_to_conv(before)
+    assert format_graph(before) == BEFORE
+    assert format_graph(after) == AFTER
+    assert_same_function(before, after, [images()], TOLERANCE)
+
+
+def test_a_batch_norm_over_vectors_is_left_alone() -> None:
+    graph = lone_batch_norm(("N", 3))
+    assert format_graph(batch_norm_to_conv(graph)) == format_graph(graph)

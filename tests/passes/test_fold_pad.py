@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.nets import assert_same_function, images
+from zeropoint.graph.build import float_graph
+from zeropoint.graph.graph import Graph
+from zeropoint.graph.structure import Leaf, Nest
+from zeropoint.graph.text import format_graph
+from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.conv import Conv2d, Pair
+from zeropoint.ops.pad import Pad
+from zeropoint.passes.fold_pad import fold_pad
+
+BEFORE = """\
+graph(%x: f32[N,3,8,8]) {
+  %w: f32[4,3,3,3] = constant
+  %b: f32[4] = constant
+  %pad: f32[N,3,12,10] = pad(%x) {amounts=(1, 1, 2, 2)}
+  %conv: f32[N,4,10,8] = conv2d(%pad, %w, %b)
+  return %conv
+}"""
+
+AFTER = """\
+graph(%x: f32[N,3,8,8]) {
+  %w: f32[4,3,3,3] = constant
+  %b: f32[4] = constant
+  %conv: f32[N,4,10,8] = conv2d(%x, %w, %b) {padding=(2, 1)}
+  return %conv
+}"""
+
+
+def padded(amounts: tuple[int, ...], padding: Pair = (0, 0)) -> Graph:
+    to, x = float_graph(("N", 3, 8, 8))
+    weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    w, b = to.constant("w", weight), to.constant("b", torch.ones(4))
+    pad, conv = Pad(amounts), Conv2d(padding=padding)
+    wide = pad.run(images(1))
+    size = conv.run(wide, weight, torch.ones(4)).shape[-2:]
+    y = to.emit(pad, x, shape=("N", *wide.shape[1:]), name="pad")
+    return to.done([to.emit(conv, y, w, b, shape=("N", 4, *size), name="conv")])
+
+
+def test_an_even_border_of_zeros_goes_into_the_convolution() -> None:
+    before = padded((1, 1, 2, 2))
+    after = fold_pad(before)
+    assert format_graph(before) == BEFORE
+    assert format_graph(after) == AFTER
+    assert_same_function(before, after, [images()], 0.0)
+
+
+def test_it_adds_to_the_padding_that_is_there() -> None:
+    before = padded((1, 1, 1, 1), padding=(1, 2))
+    after = fold_pad(before)
+    assert [node.op for node in after.nodes] == [Conv2d(padding=(2, 3))]
+    assert_same_function(before, after, [images()], 0.0)
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        (1, 2, 1, 2),  # padding="same" with an even kernel
+        (0, 0, 1, 0),
+        (-1, -1, -1, -1),  # a crop
+        (1, 1),  # the width only
+        (1, 1, 1, 1, 0, 0),
+    ],
+)
+def test_any_other_border_stays(amounts: tuple[int, ...]) -> None:
+    graph = padded(amounts)
+    assert format_graph(fold_pad(graph)) == format_graph(graph)
+
+
+def test_a_border_that_somebody_else_reads_stays() -> None:
+    graph = replace(padded((1, 1, 1, 1)), outputs=("conv", "pad"), structure=Nest((Leaf(),) * 2))
+    assert format_graph(fold_pad(graph)) == format_graph(graph)
+
+
+def test_a_border_before_anything_else_stays() -> None:
+    to, x = float_graph(("N", 3, 8, 8))
+    y = to.emit(Pad((1, 1, 1, 1)), x, shape=("N", 3, 10, 10), name="pad")
+    graph = to.done([to.emit(Clamp(0.0), y, shape=y.shape)])
+    assert format_graph(fold_pad(graph)) == format_graph(graph)
