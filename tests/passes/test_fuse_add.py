@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import torch
 
 from tests.nets import assert_same_function, images
@@ -33,10 +31,11 @@ graph(%x: f32[N,3,8,8]) {
 }"""
 
 IMAGE: Shape = ("N", 3, 8, 8)
+PLAIN = Conv2d()
 
 
 def convolution(
-    to: Builder, x: Value, name: str, op: Conv2d = Conv2d(), shape: Shape = IMAGE
+    to: Builder, x: Value, name: str, op: Conv2d = PLAIN, shape: Shape = IMAGE
 ) -> Value:
     weight = torch.randn(3, 3, 1, 1, generator=torch.Generator().manual_seed(len(name)))
     w, b = to.constant(f"{name}.w", weight), to.constant(f"{name}.b", torch.ones(3))
@@ -150,6 +149,4 @@ def test_a_convolution_has_one_addend_at_most() -> None:
 
 def test_an_addition_without_convolution_stays() -> None:
     to, x = float_graph(IMAGE)
-    graph = to.done([to.emit(Add(), x, x, shape=IMAGE)])
-    assert_left_alone(graph)
-    assert_left_alone(replace(graph, outputs=("x",)))
+    assert_left_alone(to.done([to.emit(Add(), x, x, shape=IMAGE)]))

@@ -3,7 +3,7 @@
     pad -> conv(padding=0)    =>    conv(padding=p)
 
 Requires: the pad is the same on both sides of height and of width, and only the convolution reads
-it. Ensures: the same function exactly.
+it. Ensures: the same function to float32 rounding (kernels choose their sums by the padding).
 """
 
 from dataclasses import replace

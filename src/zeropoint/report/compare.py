@@ -226,6 +226,10 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
+def _ratio(before: float, after: float) -> str:
+    return f"{before / after:.2f}x faster" if after <= before else f"{after / before:.2f}x slower"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
@@ -241,4 +245,4 @@ def _size(count: int) -> str:
 def _latency(latency: dict[str, dict[int, float]], batch: int) -> tuple[str, str, str]:
     fastest = min(times[batch] for name, times in latency.items() if name != "int8")
     int8 = latency["int8"][batch]
-    return f"{fastest:.2f} ms", f"{int8:.2f} ms", f"{fastest / int8:.2f}x faster"
+    return f"{fastest:.2f} ms", f"{int8:.2f} ms", _ratio(fastest, int8)

@@ -16,6 +16,7 @@ from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onednn.kernels import Kernel, bind, leaves_as_float
 from zeropoint.execute.onednn.operators import why_unusable
+from zeropoint.execute.onednn.shapes import probable_shapes
 from zeropoint.graph.graph import Node
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
@@ -94,6 +95,7 @@ class _Preparation:
         self._program = program
         self._graph = program.graph
         self._slots: dict[str, int] = {}
+        self._shapes = probable_shapes(program)
         self._dissolved = {n.output for n in program.graph.nodes if leaves_as_float(program, n)}
         self.initial: list[Any] = []
 
@@ -117,7 +119,7 @@ class _Preparation:
         read = {self.slot(name) for name in names if last[name] == id(node)}
         unread = {self.slot(name) for name in node.outputs if not self._is_read(name)}
         return Step(
-            bind(self._program, node),
+            bind(self._program, node, self._shapes),
             tuple(self.slot(name) for name in names),
             tuple(self.slot(name) for name in node.outputs),
             tuple(sorted((read | unread) - kept)),

@@ -5,7 +5,7 @@ does it), fused (a post-operation) or a clamp, which accumulators leave as float
 residual may be overwritten, and the order of a linear layer's columns after a flatten.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,11 @@ FRESH = (Conv2d, Linear, Add, MaxPool2d, Quantize, Requantize, Concat, Pad, Clam
 """Operators whose result is in memory of its own."""
 
 
-def bind(program: Program, node: Node) -> Kernel:
-    """The kernel of a node, to be called with its operands less the weights and biases."""
+def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> Kernel:
+    """The kernel of a node, to be called with its operands less the weights and biases.
+
+    `shapes` are those that the operands will probably have, as far as they are known.
+    """
     op = node.op
     match op:
         case Quantize():
@@ -50,7 +53,7 @@ def bind(program: Program, node: Node) -> Kernel:
         return op.run
     match op:
         case Conv2d():
-            return _unless_all_padding(program, node, op, _conv(program, node, op))
+            return _unless_all_padding(program, node, op, _conv(program, node, op, shapes))
         case Linear():
             return _linear(program, node, op)
         case MaxPool2d():
@@ -154,7 +157,8 @@ class _Weights:
         return cls(scales, torch.zeros(len(q), dtype=torch.int64), real_bias)
 
 
-def _conv(program: Program, node: Node, op: Conv2d) -> Kernel:
+def _conv(program: Program, node: Node, op: Conv2d, shapes: Mapping[str, Sequence[int]]) -> Kernel:
+    shape = shapes.get(node.inputs[0])
     x = _affine(program, node.inputs[0])
     own = _Weights.of(program, node)
     stride, padding, dilation = list(op.stride), list(op.padding), list(op.dilation)
@@ -166,7 +170,7 @@ def _conv(program: Program, node: Node, op: Conv2d) -> Kernel:
         padding,
         dilation,
         op.groups,
-        None,
+        None if shape is None else list(shape),
     )
     weights = (packed, own.scales, own.zero_points)
     window = (stride, padding, dilation, op.groups)
