@@ -29,7 +29,7 @@ def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def json_text(document: object) -> str:
-    """The document as JSON, indented, each list of numbers on one line. Refuses NaN and infinity."""
+    """The document as JSON, indented, each list of numbers on one line; no NaN or infinity."""
     indented = json.dumps(document, indent=1, allow_nan=False)
     return NUMBERS.sub(lambda match: " ".join(match.group().split()), indented) + "\n"
 

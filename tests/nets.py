@@ -6,8 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zeropoint.calibrate import calibrate
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.walk import walk
+from zeropoint.lower import lower
+from zeropoint.program.program import Program
+from zeropoint.program.provenance import Provenance
+from zeropoint.recipe import Recipe
+from zeropoint.target import REFERENCE
 
 
 def images(count: int = 4, channels: int = 3, size: int = 8, *, seed: int = 0) -> Tensor:
@@ -124,6 +130,12 @@ def run(graph: Graph, *inputs: Tensor) -> tuple[Any, ...]:
     """The outputs of a float graph."""
     with torch.no_grad():
         return walk(graph, inputs)
+
+
+def lowered(graph: Graph, *inputs: Tensor, recipe: Recipe | None = None) -> Program:
+    """The program of a float graph, calibrated on one batch."""
+    plan = calibrate(graph, [inputs], recipe or Recipe(), REFERENCE)
+    return lower(graph, plan, Provenance(model="test"))
 
 
 def assert_same_function(

@@ -52,7 +52,7 @@ def assign(graph: Graph, recipe: Recipe, target: Target) -> Assignment:
         raise RecipeError(_nothing(graph, reasons))
     written = {node.output for node in integer}
     accumulators = frozenset(n.output for n in integer if _stays_wide(graph, n, written))
-    shared = _shared(graph, integer)
+    shared = _shared(graph, recipe, integer)
     own = _owners(graph, recipe, integer, accumulators, shared)
     weights = {
         name: _recipe_of(recipe, node).weights
@@ -125,10 +125,11 @@ def _stays_wide(graph: Graph, node: Node, integer: set[str]) -> bool:
     return not any(user.output in integer for user in graph.users[node.output])
 
 
-def _shared(graph: Graph, integer: list[Node]) -> dict[str, str]:
+def _shared(graph: Graph, recipe: Recipe, integer: list[Node]) -> dict[str, str]:
     """Values that take another's grid: what is only moved, and what is tied to a concatenation."""
     shared: dict[str, str] = {}
-    owners = {n.output for n in integer if isinstance(n.op, IntegerOp) and n.op.grid is Grid.OWN}
+    own = [node for node in integer if isinstance(node.op, IntegerOp) and node.op.grid is Grid.OWN]
+    specs = {node.output: _recipe_of(recipe, node).activations for node in own}
     for node in integer:
         assert isinstance(node.op, IntegerOp)
         if node.op.grid is Grid.SHARED:
@@ -136,7 +137,8 @@ def _shared(graph: Graph, integer: list[Node]) -> dict[str, str]:
         if isinstance(node.op, Concat):
             for name in node.inputs:
                 # Written straight onto the grid of the result, it is rounded once instead of twice.
-                if name in owners and graph.only_user(name) is node:
+                alike = specs.get(name) == specs[node.output]
+                if alike and graph.only_user(name) is node:
                     shared[name] = node.output
     return shared
 

@@ -25,7 +25,10 @@ Inputs = tuple[Tensor, ...]
 def input_names(model: nn.Module) -> tuple[str, ...]:
     """The parameters that the model's forward() requires, by name."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(model.forward).parameters.values()
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except ValueError:  # a traced model has none
+        return ("x",)
     required = [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
     return tuple(required) or ("x",)
 

@@ -42,7 +42,12 @@ class QuantizedModel:
     def __call__(self, *inputs: Tensor) -> Any:  # nested like the float model's output
         """The model's outputs, nested as the float model nests them."""
         self._check(inputs)
-        outputs = self._executor.run(inputs)
+        try:
+            outputs = self._executor.run(inputs)
+        except RuntimeError as error:  # an image that is smaller than a kernel, for example
+            shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
+            first = str(error).partition("\n")[0]
+            raise EngineError(f"inputs of shape {shapes} cannot be run: {first}") from error
         return nest(self._program.graph.structure, outputs)
 
     @property

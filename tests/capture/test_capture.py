@@ -351,6 +351,24 @@ def test_several_inputs_are_captured_in_order() -> None:
     assert_equal(model, graph, images(3, seed=2), images(3, seed=3))
 
 
+def test_inputs_may_be_as_many_as_one_likes() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = conv()
+
+        def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+            y: Tensor = self.conv(sum(others, start=first))
+            return y
+
+    for count in (1, 3):
+        inputs = tuple(images(seed=seed) for seed in range(count))
+        graph = capture(Sum(), inputs)
+        assert len(graph.inputs) == count
+        assert graph.values[graph.inputs[0]].shape == ("N", 3, "H", "W")
+        capture(nn.DataParallel(Sum()), inputs)
+
+
 @pytest.mark.parametrize(
     "outputs",
     [
@@ -552,6 +570,24 @@ def test_a_model_that_cannot_run_its_inputs_is_told_from_one_that_cannot_be_capt
     assert "Residual itself fails on inputs of shape (N, 1, 8, 8)" in message
     assert "nets.py:" in message
     assert "expected input[4, 1, 8, 8] to have 3 channels" in message
+
+
+def traced(model: nn.Module) -> Any:
+    return torch.jit.trace(model, images())  # type: ignore[no-untyped-call]  # torch leaves it so
+
+
+@pytest.mark.parametrize(
+    ("wrap", "how"),
+    [
+        (torch.jit.script, "torch.jit"),
+        (traced, "torch.jit"),
+        (torch.compile, "torch.compile"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_model_without_its_layers_is_refused(wrap: Callable[..., Any], how: str) -> None:
+    with pytest.raises(CaptureError, match=rf"the model went through {how}, .* from before"):
+        capture(wrap(nn.Sequential(conv())), (images(),))
 
 
 def test_a_model_that_fixes_its_batch_is_refused_with_the_way_out() -> None:

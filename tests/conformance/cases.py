@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 from hypothesis import strategies as st
-from hypothesis.vendor.pretty import RepresentationPrinter
 from hypothesis.strategies import DrawFn, SearchStrategy, composite
+from hypothesis.vendor.pretty import RepresentationPrinter
 from torch import Tensor
 
 from zeropoint.arithmetic.integer import INT8, INT32, IntegerType
@@ -40,6 +40,7 @@ from zeropoint.ops.pool import AdaptiveAveragePool2d, AveragePool2d, GlobalAvera
 from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
 from zeropoint.ops.shape import COMPUTED, INFER, KEEP, Flatten, Reshape, SizeArithmetic, SizeOf
 from zeropoint.program.program import Program
+from zeropoint.program.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,25 @@ class Layout(Enum):
     STRIDED = "every other element of something"
 
 
+class Sample(Enum):
+    """What the program's provenance says of the images that it will see, for engines to prepare."""
+
+    UNKNOWN = "nothing"
+    ALIKE = "images of the size that they have"
+    LARGER = "images of another size"
+
+
 class Draft:
     """A program under construction, fed with integers of your choice.
 
     `real` holds the real numbers (float64; an int for a size) that each value so far stands for.
     """
 
-    def __init__(self, seed: int, layout: Layout = Layout.NCHW) -> None:
+    def __init__(
+        self, seed: int, layout: Layout = Layout.NCHW, sample: Sample = Sample.UNKNOWN
+    ) -> None:
         self.real: dict[str, Any] = {}  # a Tensor, or an int: what Op.run takes
+        self._sample = sample
         self._to = Builder()
         self._inputs: list[Tensor] = []
         self._random = torch.Generator().manual_seed(seed)
@@ -95,7 +107,7 @@ class Draft:
 
     def scale(self) -> float:
         """A random scale between 0.001 and 1."""
-        return 10.0 ** self.number(-3.0, 0.0)
+        return float(10.0 ** self.number(-3.0, 0.0))
 
     def integers(self, shape: tuple[int, ...], params: QParams, fill: Fill) -> Tensor:
         """Integers of the grid, in its storage dtype."""
@@ -147,12 +159,18 @@ class Draft:
 
     def emit(self, op: Op, *operands: Value, params: QParams | None = None) -> Value:
         """A node; its result is quantized with `params`, or float."""
-        real = op.run(*(self.real[value.name] for value in operands))
-        type = Plain() if params is None else Quantized(params)
-        shape = ("N", *real.shape[1:])
-        result = self._to.emit(op, *operands, shape=shape, type=type, name=op.name)
-        self.real[result.name] = real
+        (result,) = self.emit_many(op, *operands, params=params)
         return result
+
+    def emit_many(self, op: Op, *operands: Value, params: QParams | None = None) -> list[Value]:
+        """A node with as many results as its operator has."""
+        real = op.run(*(self.real[value.name] for value in operands))
+        reals = real if isinstance(real, tuple) else (real,)
+        type = Plain() if params is None else Quantized(params)
+        declared = [(("N", *real.shape[1:]), type) for real in reals]
+        results = self._to.emit_many(op, operands, declared, name=op.name)
+        self.real.update((value.name, real) for value, real in zip(results, reals, strict=True))
+        return results
 
     def layer(
         self,
@@ -180,9 +198,16 @@ class Draft:
             value if value.params is None else self.emit(Dequantize(), value) for value in results
         ]
         structure = structure_of(outputs if len(outputs) > 1 else outputs[0])
-        program = Program(self._to.done(outputs, structure), islands or {})
+        provenance = Provenance(input_shapes=self._sample_shapes())
+        program = Program(self._to.done(outputs, structure), islands or {}, provenance)
         program.verify()
         return Case(program, tuple(self._inputs))
+
+    def _sample_shapes(self) -> tuple[tuple[int, ...], ...]:
+        if self._sample is Sample.UNKNOWN:
+            return ()
+        more = 7 if self._sample is Sample.LARGER else 0
+        return tuple((1, *x.shape[1:2], *(n + more for n in x.shape[2:])) for x in self._inputs)
 
 
 def laid_out(x: Tensor, layout: Layout) -> Tensor:
@@ -247,7 +272,8 @@ BATCHES = st.sampled_from([1, 1, 2, 5])
 
 @composite
 def drafts(draw: DrawFn) -> Draft:
-    return Draft(draw(st.integers(0, 2**31)), draw(st.sampled_from(Layout)))
+    layout, sample = draw(st.sampled_from(Layout)), draw(st.sampled_from(Sample))
+    return Draft(draw(st.integers(0, 2**31)), layout, sample)
 
 
 @composite

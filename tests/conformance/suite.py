@@ -107,7 +107,7 @@ def compare(case: Case, found: Sequence[Any], expected: Sequence[Any]) -> Tally:
 
 
 def unit(program: Program, name: str, real: Tensor) -> Tensor:
-    """What counts as one step of an output: its grid's, or for float32 what its rounding excuses."""
+    """One step of an output: its grid's, or where it has none what float32 rounding excuses."""
     fine = real.to(torch.float64).abs() * FLOAT32_ROUNDING
     params = program.graph.values[program.graph.producers[name].inputs[0]].params
     if params is None:  # the result of an island

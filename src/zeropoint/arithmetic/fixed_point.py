@@ -4,7 +4,7 @@ A real multiplier M is an int32 mantissa m and an exponent e, M = m 2^(e - 31), 
 (Jacob et al. 2018, section 2.2, equation (6)). Two ways to round the product, by their names in
 TFLite:
 
-    double   round to 31 bits half away from zero, then shift right half away from zero (gemmlowp)
+    double   round to 31 bits half up, then shift right half away from zero (gemmlowp)
     single   one shift right of the 64-bit product, half up (ruy, TOSA)
 
 `multipliers` runs once, offline, and may use floats. Everything else is int64 arithmetic on values

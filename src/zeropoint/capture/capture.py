@@ -8,6 +8,7 @@
 Every node keeps the layer it came from and the user's line.
 """
 
+import inspect
 import io
 import logging
 import re
@@ -46,11 +47,20 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     `example` is one batch for each positional input; its contents do not matter. The model is not
     changed. CaptureError names the line of the model that cannot be captured.
     """
+    _check_kind(model)
     _check_parameters(model)
     with evaluating(model), torch.no_grad(), _torch_silent():
         program = _export(model, tuple(_at_least_two(x) for x in example))
         program, renamed = functional(program)
     return _Translation(model, program, renamed).graph()
+
+
+def _check_kind(model: nn.Module) -> None:
+    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
+        how = "torch.compile" if hasattr(model, "_orig_mod") else "torch.jit"
+        raise CaptureError(
+            f"the model went through {how}, which hides its layers; pass the nn.Module from before"
+        )
 
 
 def _check_parameters(model: nn.Module) -> None:
@@ -83,13 +93,23 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     free = tuple(images if x.ndim == 4 else {0: Dim.AUTO} for x in example)
     batch = tuple({0: Dim.AUTO} if x.ndim else {} for x in example)
     with suppress(Exception):  # torch.export raises dozens of kinds; the second try reports
-        program = torch.export.export(model, example, dynamic_shapes=free)
+        program = torch.export.export(model, example, dynamic_shapes=_by_parameter(model, free))
         if not _ties_height_and_width(program):
             return program
     try:
-        return torch.export.export(model, example, dynamic_shapes=batch)
+        return torch.export.export(model, example, dynamic_shapes=_by_parameter(model, batch))
     except Exception as error:
         raise CaptureError(_own_failure(model, example) or _explain(model, error)) from error
+
+
+def _by_parameter(model: nn.Module, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One entry for each parameter of forward(); those of *inputs are an entry together."""
+    kinds = [parameter.kind for parameter in inspect.signature(model.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return shapes
+    before = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    together = shapes[before:]
+    return (*shapes[:before], together) if together else shapes
 
 
 def _ties_height_and_width(program: ExportedProgram) -> bool:
@@ -132,9 +152,11 @@ def _first_line(error: Exception) -> str:
 
 def _explain(model: nn.Module, error: Exception) -> str:
     where = users_line(error)
-    place = f" at {where}" if where else ""
+    name = type(model).__name__
+    if not where:
+        return f"{name} cannot be captured: {_first_line(error)}"
     return (
-        f"{type(model).__name__} cannot be captured{place}: {_first_line(error)} "
+        f"{name} cannot be captured at {where}: {_first_line(error)} "
         "Change that line so that it does not depend on the values in a tensor (torch.where "
         "instead of if, a tensor operator instead of .item() or numpy)."
     )

@@ -58,10 +58,12 @@ def resolve(target: str) -> torch._ops.OpOverload:
 def _is_functional(op: torch._ops.OpOverload) -> bool:
     schema = op._schema
     types = [str(argument.type) for argument in schema.arguments]
+    results = [str(result.type) for result in schema.returns]
     takes_tensor = any("Tensor" in type for type in types[:1])
-    makes_tensor = not any("str" in type for type in types)  # torch.ones, but no file by its name
-    only_tensors = all("Tensor" in str(result.type) for result in schema.returns)
-    return (takes_tensor or (makes_tensor and only_tensors)) and not schema.is_mutable
+    # torch.ones makes a tensor of numbers; torch.from_file would read a file by its name.
+    makes_tensor = op.namespace == "aten" and not any("str" in type for type in types)
+    gives_tensors = bool(results) and all("Tensor" in type for type in results)
+    return (takes_tensor or makes_tensor) and gives_tensors and not schema.is_mutable
 
 
 def template(

@@ -18,6 +18,8 @@ from zeropoint.graph.op import IntegerOp, Role, Signature
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Quantized
 from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
@@ -78,6 +80,9 @@ class Program:
             if not isinstance(op, IntegerOp):
                 raise ProgramError(f"{node.output}: {op.name} has no integer form")
             roles = op.roles(len(node.inputs))
+            weighted = isinstance(op, (Conv2d, Linear))
+            if len(roles) != len(reads) or not reads or weighted != (Role.BIAS in roles):
+                raise ProgramError(f"{node.output}: {op.name} does not take {len(reads)} operands")
             for name, type, role in zip(node.inputs, reads, roles, strict=True):
                 if role is not Role.SIZE and not isinstance(type, Quantized):
                     raise ProgramError(f"{node.output} reads the real numbers of {name!r}")

@@ -1,1 +1,1 @@
-"""What was done and what it cost: coverage, size, speed, accuracy."""
+"""What it cost and what it gained: accuracy, size, latency, side by side with float."""

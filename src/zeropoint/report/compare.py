@@ -23,7 +23,7 @@ from zeropoint.render import as_text
 from zeropoint.report.latency import interleaved
 from zeropoint.report.size import float_bytes, program_bytes
 
-Metric = Callable[[Tensor, Any], Tensor]
+Metric = Callable[[Any, Any], Tensor]  # outputs are nested as the model nests them
 """Outputs and labels of a batch to a score for each sample; its mean is the accuracy."""
 
 BATCH_SIZES = (1, 16)
@@ -192,9 +192,22 @@ def _tally_batch(
     if labels is None:
         return
     if metric is not None:
-        tally.add_scores(metric(expected, labels), metric(found, labels))
+        scores = [metric(outputs, labels) for outputs in (expected, found)]
+        for score in scores:
+            _require_one_each(score, len(inputs[0]))
+        tally.add_scores(*scores)
     elif tally.classified and isinstance(labels, Tensor):
         tally.add_scores(top1(leaves_of(expected)[0], labels), top1(leaves_of(found)[0], labels))
+
+
+def _require_one_each(score: object, samples: int) -> None:
+    if not isinstance(score, Tensor) or score.shape != (samples,):
+        kind = type(score).__name__
+        found = f"a tensor of shape {tuple(score.shape)}" if isinstance(score, Tensor) else kind
+        raise DataError(
+            f"the metric returned {found}; expected a tensor with one score for each of the "
+            f"{samples} samples, not their mean"
+        )
 
 
 def measure_latency(

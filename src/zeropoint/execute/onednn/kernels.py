@@ -6,7 +6,7 @@ residual may be overwritten, and the order of a linear layer's columns after a f
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize
 from zeropoint.arithmetic.requantize import Float32
-from zeropoint.execute.onednn import elementwise
+from zeropoint.execute.onednn import defects, elementwise
 from zeropoint.execute.onednn.elementwise import Affine
+from zeropoint.execute.onednn.library import Library, find_library
 from zeropoint.execute.onednn.pooling import max_pool
+from zeropoint.execute.onednn.primitive import Epilogue, Product, Window
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
 from zeropoint.ops.accumulate import real_bounds
@@ -53,7 +55,7 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
         return op.run
     match op:
         case Conv2d():
-            return _unless_all_padding(program, node, op, _conv(program, node, op, shapes))
+            return _safe_conv(program, node, op, shapes.get(node.inputs[0]))
         case Linear():
             return _linear(program, node, op)
         case MaxPool2d():
@@ -157,8 +159,35 @@ class _Weights:
         return cls(scales, torch.zeros(len(q), dtype=torch.int64), real_bias)
 
 
-def _conv(program: Program, node: Node, op: Conv2d, shapes: Mapping[str, Sequence[int]]) -> Kernel:
-    shape = shapes.get(node.inputs[0])
+def _safe_conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None) -> Kernel:
+    """The kernel of a convolution, around the defects of oneDNN."""
+    weight = program.graph.constants[node.inputs[1]].shape
+    if defects.may_see_only_padding(op, weight[2:]):
+        _, zero_point = _affine(program, node.inputs[0])
+        unpadded = _conv(program, node, replace(op, padding=(0, 0)), None)
+        kernel = defects.padding_first(unpadded, op.padding, zero_point)
+    else:
+        kernel = _conv(program, node, op, shape)
+    if not defects.may_miscount(op, weight):
+        return kernel
+    return defects.unless_one_column(kernel, _exact_conv(program, node, op), op, weight)
+
+
+def _exact_conv(program: Program, node: Node, op: Conv2d) -> Kernel:
+    """The integer form, called like the kernel."""
+    weight, bias = (program.graph.constants[name] for name in node.inputs[1:3])
+    signature, arithmetic = program.signature(node), Float32()
+
+    def kernel(image: Tensor, *addend: Tensor) -> Tensor:
+        y = op.run_integer((image, weight, bias, *addend), signature, arithmetic)
+        return dequantize(y, signature.output) if signature.output.type.bits == 32 else y
+
+    return kernel
+
+
+def _conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None) -> Kernel:
+    if (library := find_library()) is not None:
+        return _direct_conv(library, program, node, op)
     x = _affine(program, node.inputs[0])
     own = _Weights.of(program, node)
     stride, padding, dilation = list(op.stride), list(op.padding), list(op.dilation)
@@ -180,36 +209,6 @@ def _conv(program: Program, node: Node, op: Conv2d, shapes: Mapping[str, Sequenc
     rest = (own.bias, *window, to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
     call = torch.ops.onednn.qconv2d_pointwise.default
     return lambda image: call(image, *x, *weights, *rest)
-
-
-def _unless_all_padding(program: Program, node: Node, op: Conv2d, kernel: Kernel) -> Kernel:
-    """The kernel, but the integer form for an image so small that every window misses it.
-
-    There oneDNN reads memory that is not its own (torch 2.13: a segmentation fault). Few shapes of
-    windows can miss an image at all, so that most convolutions are left as they are.
-    """
-    weight, bias = (program.graph.constants[name] for name in node.inputs[1:3])
-    windows = list(zip(weight.shape[2:], op.stride, op.padding, op.dilation, strict=True))
-    lengths = [range(1, max(stride, dilation)) for _, stride, _, dilation in windows]
-    if not any(_misses(n, *w) for w, some in zip(windows, lengths, strict=True) for n in some):
-        return kernel
-    signature, arithmetic = program.signature(node), Float32()
-
-    def guarded(image: Tensor, *addend: Tensor) -> Tensor:
-        if not any(_misses(n, *w) for n, w in zip(image.shape[2:], windows, strict=True)):
-            y: Tensor = kernel(image, *addend)
-            return y
-        q = op.run_integer((image, weight, bias, *addend), signature, arithmetic)
-        return dequantize(q, signature.output) if signature.output.type.bits == 32 else q
-
-    return guarded
-
-
-def _misses(length: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
-    """True if no window meets an image of that length: each sees padding and nothing else."""
-    starts = range(-padding, length + padding - dilation * (kernel - 1), stride)
-    taps = range(0, dilation * kernel, dilation)
-    return not any(0 <= start + tap < length for start in starts for tap in taps)
 
 
 def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, ...]) -> Kernel:
@@ -247,7 +246,58 @@ def _may_overwrite(program: Program, node: Node) -> bool:
     )
 
 
+def _direct_conv(library: Library, program: Program, node: Node, op: Conv2d) -> Kernel:
+    """The same kernel as a primitive of oneDNN, without torch's work at each call."""
+    window = Window(op.stride, op.padding, op.dilation, op.groups)
+    weight = program.graph.constants[node.inputs[1]]
+    product = _product(library, program, node, weight, window)
+    if len(node.inputs) == 3:
+        return lambda x: product(x.contiguous(memory_format=torch.channels_last))
+    overwrite = _may_overwrite(program, node)
+
+    def kernel(x: Tensor, onto: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        if overwrite:
+            onto = onto.contiguous(memory_format=torch.channels_last)  # it is, but for reshapes
+        else:
+            onto = onto.clone(memory_format=torch.channels_last)
+        return product(x, onto)
+
+    return kernel
+
+
+def _product(
+    library: Library, program: Program, node: Node, weight: Tensor, window: Window | None
+) -> Product:
+    assert isinstance(node.op, (Conv2d, Linear))  # only these are products
+    own = _Weights.of(program, node)
+    to = _Epilogue.of(node.op, _params(program, node.output), has_hardtanh=True)
+    low, high = {"none": (None, None), "relu": (0.0, None)}.get(to.attr, tuple(to.scalars))
+    narrow = to.dtype == torch.uint8
+    residual = _affine(program, node.inputs[3]) if len(node.inputs) == 4 else None
+    return Product(
+        library,
+        x=_affine(program, node.inputs[0]),
+        weight=weight,
+        scales=own.scales,
+        bias=own.bias,
+        epilogue=Epilogue(to.scale if narrow else None, to.zero_point, low, high, residual),
+        window=window,
+    )
+
+
 def _linear(program: Program, node: Node, op: Linear) -> Kernel:
+    rows = _rows(program, node, op)
+    if len(program.graph.values[node.inputs[0]].shape) == 2:
+        return rows
+    return lambda q: rows(q.reshape(-1, q.shape[-1])).reshape(*q.shape[:-1], -1)
+
+
+def _rows(program: Program, node: Node, op: Linear) -> Kernel:
+    """The linear layer for a matrix (N, I)."""
+    if (library := find_library()) is not None:
+        product = _product(library, program, node, _linear_weight(program, node), None)
+        return lambda matrix: product(matrix.contiguous())
     x = _affine(program, node.inputs[0])
     own = _Weights.of(program, node)
     packed = torch.ops.onednn.qlinear_prepack(_linear_weight(program, node), None)
@@ -260,9 +310,7 @@ def _linear(program: Program, node: Node, op: Linear) -> Kernel:
         y: Tensor = call(matrix, *x, *weights, *rest)
         return y if to.bounds is None else y.clamp_(*to.bounds)
 
-    if len(program.graph.values[node.inputs[0]].shape) == 2:
-        return rows
-    return lambda q: rows(q.reshape(-1, q.shape[-1])).reshape(*q.shape[:-1], -1)
+    return rows
 
 
 def _linear_weight(program: Program, node: Node) -> Tensor:

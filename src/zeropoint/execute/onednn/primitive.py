@@ -1,0 +1,420 @@
+"""A convolution or a matrix product as a oneDNN primitive: made once for a shape, then executed.
+
+    weights   reordered once into the layout that the primitive asks for
+    memory    the input's and the output's address are set before each execution; the rest never moves
+
+The arithmetic is that of `torch.ops.onednn`, which makes the same primitive at every call.
+"""
+
+import ctypes
+import sys
+import threading
+from collections.abc import Sequence
+from ctypes import c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeropoint.execute.onednn.library import Library
+
+F32, S32, S8, U8 = 3, 4, 5, 6
+ANY = 1
+INFERENCE, DIRECT = 96, 1
+RELU, CLIP = 0x20, 0x2E
+SRC, DST, WEIGHTS, BIAS, SCALES, ZERO_POINTS = 1, 17, 33, 41, 4096, 8192
+QUERY_WEIGHTS = 131
+
+SHAPES_KEPT = 64
+"""Primitives are kept for so many input shapes; then all are made anew as they come."""
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = (("kind", c_int), ("memory", c_void_p))
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution moves over an image."""
+
+    stride: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    groups: int
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What follows the accumulator: a residual on its grid, bounds in real numbers, the output's grid.
+
+    `scale` None leaves float32. `low` and `high` None leave a side to saturation.
+    """
+
+    scale: float | None
+    zero_point: int
+    low: float | None
+    high: float | None
+    residual: tuple[float, int] | None
+
+
+class Product:
+    """y = epilogue(x * weight + bias) for uint8 x; a convolution with a window, else a linear layer.
+
+    x is (N, C, H, W) in channels_last, or (N, C). Threads may call it at the same time.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        x: tuple[float, int],
+        weight: Tensor,
+        scales: Tensor,
+        bias: Tensor,
+        epilogue: Epilogue,
+        window: Window | None,
+    ) -> None:
+        self._library = library
+        self._weight = weight.contiguous()
+        self._window = window
+        self._epilogue = epilogue
+        self._layouts: list[tuple[int, Tensor]] = []
+        self._fixed = _Fixed(x, scales.contiguous(), bias.contiguous(), epilogue)
+        self._threads = threading.local()
+        self._made: dict[tuple[int, ...], _Primitive] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """The result; written onto the residual `onto` if there is one."""
+        bound = self._bound((*x.shape, torch.get_num_threads()))
+        if onto is None:
+            onto = bound.output()
+        bound.execute(x, onto)
+        return onto
+
+    def _bound(self, key: tuple[int, ...]) -> "_Bound":
+        """This thread's memory objects for inputs of a shape; primitives divide their work once."""
+        mine: dict[tuple[int, ...], _Bound] | None = getattr(self._threads, "bound", None)
+        if mine is None:
+            mine = self._threads.bound = {}
+        found = mine.get(key)
+        if found is None:
+            with self._lock:
+                if len(self._made) >= SHAPES_KEPT:
+                    self._made.clear()
+                if key not in self._made:
+                    self._made[key] = self._make(key[:-1])
+                primitive = self._made[key]
+            if len(mine) >= SHAPES_KEPT:
+                mine.clear()
+            found = mine[key] = _Bound(self._library, primitive, self._fixed)
+        return found
+
+    def _make(self, shape: tuple[int, ...]) -> "_Primitive":
+        library = self._library
+        output = self._output_shape(shape)
+        source = _images(library, shape, U8)
+        target = _images(library, output, F32 if self._epilogue.scale is None else U8)
+        with _Attributes(library, self._epilogue, self._scales_mask()) as attributes:
+            if self._window is None:
+                description = self._matmul(source, target, attributes)
+            else:
+                description = self._convolution(source, target, attributes, shape, output)
+        weights = library.query_md(description, QUERY_WEIGHTS, 0)
+        laid_out = self._laid_out(weights)
+        made = library.create("primitive", description)
+        return _Primitive(library, made, description, source, target, output, weights, laid_out)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        channels = self._weight.shape[0]
+        if self._window is None:
+            return (shape[0], channels)
+        w = self._window
+        kernel = self._weight.shape[2:]
+        room = [
+            n + 2 * p - d * (k - 1) - 1
+            for n, p, d, k in zip(shape[2:], w.padding, w.dilation, kernel, strict=True)
+        ]
+        sizes = [r // s + 1 for r, s in zip(room, w.stride, strict=True)]
+        return (shape[0], channels, *sizes)
+
+    def _scales_mask(self) -> int:
+        """Which dimensions of the weights have scales: the output channel, with its group."""
+        if self._window is None:
+            return 2
+        return 3 if self._window.groups > 1 else 1
+
+    def _weight_dims(self) -> tuple[list[int], list[int]]:
+        """Sizes and strides of the weights in memory, in the order in which oneDNN names them."""
+        shape = list(self._weight.shape)
+        if self._window is None:
+            return [shape[1], shape[0]], [1, shape[1]]
+        groups = self._window.groups
+        if groups > 1:
+            shape = [groups, shape[0] // groups, *shape[1:]]
+        return shape, _row_major(shape)
+
+    def _convolution(
+        self,
+        source: c_void_p,
+        target: c_void_p,
+        attributes: c_void_p,
+        shape: tuple[int, ...],
+        output: tuple[int, ...],
+    ) -> c_void_p:
+        assert self._window is not None  # the caller checks
+        library, w = self._library, self._window
+        dims, _ = self._weight_dims()
+        weights = _any_layout(library, dims)
+        bias = _vector(library, self._weight.shape[0], F32)
+        after = [
+            (n - 1) * s + d * (k - 1) + 1 - size - p
+            for n, s, d, k, size, p in zip(
+                output[2:],
+                w.stride,
+                w.dilation,
+                self._weight.shape[2:],
+                shape[2:],
+                w.padding,
+                strict=True,
+            )
+        ]
+        windows = (
+            _dims(w.stride),
+            _dims([d - 1 for d in w.dilation]),
+            _dims(w.padding),
+            _dims(after),
+        )
+        return library.create(
+            "primitive_desc",
+            library.engine,
+            INFERENCE,
+            DIRECT,
+            source,
+            weights,
+            bias,
+            target,
+            *windows,
+            attributes,
+            by="convolution_forward_primitive_desc_create",
+        )
+
+    def _matmul(self, source: c_void_p, target: c_void_p, attributes: c_void_p) -> c_void_p:
+        library = self._library
+        dims, _ = self._weight_dims()
+        weights = _any_layout(library, dims)
+        bias = _strided(library, [1, dims[1]], [dims[1], 1], F32)
+        return library.create(
+            "primitive_desc",
+            library.engine,
+            source,
+            weights,
+            bias,
+            target,
+            attributes,
+            by="matmul_primitive_desc_create",
+        )
+
+    def _laid_out(self, wanted: int) -> Tensor:
+        """The weights in a layout; shapes that want the same share one copy."""
+        library = self._library
+        for layout, buffer in self._layouts:
+            if library.md_equal(layout, wanted):
+                return buffer
+        buffer = torch.empty(library.md_size(wanted), dtype=torch.uint8)
+        plain = _strided(library, *self._weight_dims(), S8)
+        engine = library.engine
+        ends = (
+            library.create("memory", plain, engine, self._weight.data_ptr()),
+            library.create("memory", wanted, engine, buffer.data_ptr()),
+        )
+        description = library.create(
+            "primitive_desc",
+            plain,
+            engine,
+            wanted,
+            engine,
+            None,
+            by="reorder_primitive_desc_create",
+        )
+        reorder = library.create("primitive", description)
+        arguments = (_Argument * 2)(_Argument(SRC, ends[0]), _Argument(DST, ends[1]))
+        library.call("primitive_execute", reorder, library.stream, 2, ctypes.byref(arguments))
+        for memory in ends:
+            library.call("memory_destroy", memory)
+        library.call("primitive_destroy", reorder)
+        library.call("primitive_desc_destroy", description)
+        self._layouts.append((wanted, buffer))
+        return buffer
+
+
+class _Fixed:
+    """The tensors that every execution reads besides x: kept alive here, pointed at from there."""
+
+    def __init__(
+        self, x: tuple[float, int], scales: Tensor, bias: Tensor, epilogue: Epilogue
+    ) -> None:
+        self.scales, self.bias = scales, bias
+        self.x_scale = torch.tensor([x[0]])
+        self.x_zero = torch.tensor([x[1]], dtype=torch.int32)
+        self.narrow = epilogue.scale is not None
+        self.y_scale = torch.tensor([epilogue.scale or 1.0])
+        self.y_zero = torch.tensor([epilogue.zero_point], dtype=torch.int32)
+
+
+@dataclass(frozen=True)
+class _Primitive:
+    """A primitive for one shape, and its descriptors, which live as long as it does."""
+
+    library: Library
+    handle: c_void_p
+    description: c_void_p
+    source: c_void_p
+    target: c_void_p
+    output_shape: tuple[int, ...]
+    weights: int
+    laid_out: Tensor
+
+    def __del__(self) -> None:
+        if sys.is_finalizing():
+            return
+        self.library.call("primitive_destroy", self.handle)
+        for descriptor in (self.source, self.target):
+            self.library.call("memory_desc_destroy", descriptor)
+
+
+class _Bound:
+    """A primitive with one thread's memory objects."""
+
+    def __init__(self, library: Library, primitive: _Primitive, fixed: _Fixed) -> None:
+        self._library, self._primitive, self._fixed = library, primitive, fixed
+        channels = len(fixed.bias)
+        one, one_int = _vector(library, 1, F32), _vector(library, 1, S32)
+        vector = _vector(library, channels, F32)
+        bias = vector if len(primitive.output_shape) == 4 else _row(library, channels)
+        self._x = self._memory(primitive.source, None)
+        self._y = self._memory(primitive.target, None)
+        memories = {
+            SRC: self._x,
+            DST: self._y,
+            WEIGHTS: self._memory(primitive.weights, primitive.laid_out),
+            BIAS: self._memory(bias, fixed.bias),
+            SCALES | SRC: self._memory(one, fixed.x_scale),
+            SCALES | WEIGHTS: self._memory(vector, fixed.scales),
+            ZERO_POINTS | SRC: self._memory(one_int, fixed.x_zero),
+        }
+        if fixed.narrow:
+            memories[SCALES | DST] = self._memory(one, fixed.y_scale)
+            memories[ZERO_POINTS | DST] = self._memory(one_int, fixed.y_zero)
+        self._memories = list(memories.values())
+        self._count = len(memories)
+        self._arguments = (_Argument * self._count)(
+            *[_Argument(*item) for item in memories.items()]
+        )
+        self._pointer = ctypes.addressof(self._arguments)
+        self._dtype = torch.uint8 if fixed.narrow else torch.float32
+        self._format = (
+            torch.channels_last if len(primitive.output_shape) == 4 else torch.contiguous_format
+        )
+
+    def __del__(self) -> None:
+        if sys.is_finalizing():
+            return
+        for memory in self._memories:
+            self._library.call("memory_destroy", memory)
+
+    def _memory(self, descriptor: c_void_p | int, tensor: Tensor | None) -> c_void_p:
+        address = None if tensor is None else tensor.data_ptr()
+        return self._library.create("memory", descriptor, self._library.engine, address)
+
+    def output(self) -> Tensor:
+        """Memory for a result."""
+        shape = self._primitive.output_shape
+        return torch.empty(shape, dtype=self._dtype, memory_format=self._format)
+
+    def execute(self, x: Tensor, y: Tensor) -> None:
+        """Run the primitive from x to y."""
+        library = self._library
+        library.set_data(self._x, x.data_ptr())
+        library.set_data(self._y, y.data_ptr())
+        status = library.execute(self._primitive.handle, library.stream, self._count, self._pointer)
+        assert status == 0, f"dnnl_primitive_execute returned {status}"
+
+
+class _Attributes:
+    """Scales, zero points and post-operations of a primitive, for as long as it is being made."""
+
+    def __init__(self, library: Library, epilogue: Epilogue, weights_mask: int) -> None:
+        self._library = library
+        self._handle = library.create("primitive_attr")
+        self._post = library.create("post_ops")
+        scales, zeros = "primitive_attr_set_scales_mask", "primitive_attr_set_zero_points_mask"
+        library.call(scales, self._handle, SRC, 0)
+        library.call(scales, self._handle, WEIGHTS, weights_mask)
+        library.call(zeros, self._handle, SRC, 0)
+        if epilogue.scale is not None:
+            library.call(scales, self._handle, DST, 0)
+            library.call(zeros, self._handle, DST, 0)
+        if epilogue.residual is not None:
+            library.call("post_ops_append_sum", self._post, *epilogue.residual, U8)
+        if (epilogue.low, epilogue.high) == (0.0, None):
+            library.call("post_ops_append_eltwise", self._post, RELU, 0.0, 0.0)
+        elif epilogue.low is not None or epilogue.high is not None:
+            low = -torch.inf if epilogue.low is None else epilogue.low
+            high = torch.inf if epilogue.high is None else epilogue.high
+            library.call("post_ops_append_eltwise", self._post, CLIP, low, high)
+        library.call("primitive_attr_set_post_ops", self._handle, self._post)
+
+    def __enter__(self) -> c_void_p:
+        return self._handle
+
+    def __exit__(self, *error: object) -> None:
+        self._library.call("post_ops_destroy", self._post)
+        self._library.call("primitive_attr_destroy", self._handle)
+
+
+def _dims(sizes: Sequence[int]) -> Any:  # a C array
+    return (c_int64 * len(sizes))(*sizes)
+
+
+def _row_major(shape: Sequence[int]) -> list[int]:
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.insert(0, strides[0] * size)
+    return strides
+
+
+def _strided(library: Library, sizes: Sequence[int], strides: Sequence[int], type: int) -> c_void_p:
+    return library.create(
+        "memory_desc",
+        len(sizes),
+        _dims(sizes),
+        type,
+        _dims(strides),
+        by="memory_desc_create_with_strides",
+    )
+
+
+def _images(library: Library, shape: tuple[int, ...], type: int) -> c_void_p:
+    """(N, C, H, W) in channels_last, or (N, C)."""
+    if len(shape) == 2:
+        return _strided(library, shape, [shape[1], 1], type)
+    _, channels, height, width = shape
+    strides = [channels * height * width, 1, channels * width, channels]
+    return _strided(library, shape, strides, type)
+
+
+def _vector(library: Library, length: int, type: int) -> c_void_p:
+    return _strided(library, [length], [1], type)
+
+
+def _row(library: Library, length: int) -> c_void_p:
+    return _strided(library, [1, length], [length, 1], F32)
+
+
+def _any_layout(library: Library, sizes: Sequence[int]) -> c_void_p:
+    """int8 weights in whatever layout the primitive likes best."""
+    return library.create(
+        "memory_desc", len(sizes), _dims(sizes), S8, ANY, by="memory_desc_create_with_tag"
+    )

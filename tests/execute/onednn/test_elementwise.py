@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import Tensor
+
+from zeropoint.arithmetic.integer import UINT8, IntegerType
+from zeropoint.arithmetic.qparams import QParams, per_tensor
+from zeropoint.arithmetic.qparams import dequantize as exact_dequantize
+from zeropoint.arithmetic.qparams import quantize as exact_quantize
+from zeropoint.arithmetic.requantize import Float32, Grid, Term
+from zeropoint.execute.onednn import why_unusable
+from zeropoint.execute.onednn.elementwise import (
+    Affine,
+    add,
+    dequantize,
+    quantize,
+    requantize,
+    requantize_sum,
+)
+from zeropoint.graph.op import Signature
+from zeropoint.ops.add import Add
+from zeropoint.ops.quantize import move
+
+why_unusable()  # lets torch warn once that its quantized dtypes are deprecated
+
+ZERO_POINTS = [0, 3, 128, 255]
+
+
+def affine(params: QParams) -> Affine:
+    return params.scale.item(), int(params.zero_point)
+
+
+def every_code() -> Tensor:
+    return torch.arange(256).to(torch.uint8).reshape(1, 4, 8, 8)
+
+
+def off(ours: Tensor, theirs: Tensor) -> Tensor:
+    return (ours.int() - theirs.int()).abs()
+
+
+@pytest.mark.parametrize("zero_point", ZERO_POINTS)
+def test_dequantizing_is_exact(zero_point: int) -> None:
+    params = per_tensor(0.0173, zero_point, UINT8)
+    expected = exact_dequantize(every_code(), params)
+    assert torch.equal(dequantize(every_code(), *affine(params)), expected)
+
+
+@pytest.mark.parametrize("zero_point", ZERO_POINTS)
+def test_quantizing_is_exact_but_for_what_lies_on_the_edge_of_two_codes(zero_point: int) -> None:
+    params = per_tensor(0.0173, zero_point, UINT8)
+    x = 5.0 * torch.randn(1, 10, 100, 100, generator=torch.Generator().manual_seed(0))
+    steps = off(quantize(x, *affine(params)), exact_quantize(x, params))
+    assert steps.max() <= 1
+    assert steps.sum() <= 2
+
+
+@pytest.mark.parametrize("zero_point", ZERO_POINTS)
+def test_a_tie_of_quantizing_may_go_to_either_side(zero_point: int) -> None:
+    # torch rounds x (1 / s) + z to even, the reference x / s: halves differ where z is odd.
+    params = per_tensor(0.0173, zero_point, UINT8)
+    halves = (torch.arange(256) - zero_point + 0.5) * params.scale
+    steps = off(quantize(halves, *affine(params)), exact_quantize(halves, params))
+    assert steps.max() <= 1
+
+
+def test_images_come_out_channels_last_and_others_as_they_are() -> None:
+    image = torch.rand(2, 3, 4, 5)
+    assert quantize(image, 0.01, 0).is_contiguous(memory_format=torch.channels_last)
+    assert quantize(image.flatten(1), 0.01, 0).is_contiguous()
+
+
+def test_quantizing_saturates() -> None:
+    x = torch.tensor([-1e30, -1.0, 1e30])
+    assert quantize(x, 0.01, 7).tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("ratio", [0.03, 0.5, 0.77, 1.0, 2.0, 13.0])
+@pytest.mark.parametrize("zero_point", ZERO_POINTS)
+def test_requantizing_is_exact_ties_included(zero_point: int, ratio: float) -> None:
+    old, new = per_tensor(0.0173, 100, UINT8), per_tensor(0.0173 * ratio, zero_point, UINT8)
+    expected = move(every_code(), old, new, Float32())
+    assert torch.equal(requantize(every_code(), affine(old), affine(new)), expected)
+
+
+@pytest.mark.parametrize("zero_point", ZERO_POINTS)
+def test_adding_is_exact_but_for_what_lies_on_the_edge_of_two_codes(zero_point: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    a, b = (torch.randint(0, 256, (100_000,), generator=random).to(torch.uint8) for _ in "ab")
+    grids = per_tensor(0.0173, 100, UINT8), per_tensor(0.0091, 3, UINT8)
+    out = per_tensor(0.0211, zero_point, UINT8)
+    expected = Add().run_integer((a, b), Signature(grids, out), Float32())
+    steps = off(add(a, b, affine(grids[0]), affine(grids[1]), affine(out)), expected)
+    assert steps.max() <= 1
+    assert steps.sum() <= 10
+
+
+def test_a_sum_is_requantized_as_the_reference_does() -> None:
+    total = torch.arange(-3000, 3000, dtype=torch.int32)
+    for bits, zero_point in ((8, 0), (8, 131), (4, 9)):
+        out = per_tensor(0.02, zero_point, IntegerType(bits, signed=False))
+        for multiplier in (0.5, 0.0371):
+            factor = torch.tensor(multiplier, dtype=torch.float64)
+            expected = Float32().requantize(
+                [Term(total, factor)], Grid(zero_point, out.low, out.high)
+            )
+            found = requantize_sum(total, factor.float(), out)
+            assert found.dtype == torch.uint8
+            assert torch.equal(found.int(), expected)

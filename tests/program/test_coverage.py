@@ -1,0 +1,82 @@
+import json
+
+import pytest
+from torch import nn
+
+import zeropoint as zp
+from tests.nets import Islands, Residual, images, seeded
+from zeropoint.program.coverage import Coverage, coverage
+
+CONV1, CONV2, FC = 8 * 3 * 9 * 64, 8 * 8 * 9 * 64, 8 * 5
+
+
+@pytest.fixture(scope="module")
+def residual() -> Coverage:
+    return zp.quantize(seeded(Residual()), [images()]).coverage()
+
+
+@pytest.fixture(scope="module")
+def islands() -> Coverage:
+    recipe = zp.Recipe(overrides={"conv2": None})
+    return zp.quantize(seeded(Islands()), [images()], recipe).coverage()
+
+
+def test_a_whole_network_in_integers_is_all_of_it(residual: Coverage) -> None:
+    assert (residual.integer_layers, residual.layers) == (7, 7)
+    assert residual.integer_macs == residual.macs > 0
+    assert residual.share_of_macs == 1.0
+    assert residual.islands == ()
+    assert str(residual) == (
+        "7 of 7 layers and 100.00 % of 0.1 M multiply-accumulates run in integers; "
+        "nothing stayed float."
+    )
+
+
+def test_layers_and_their_work_are_counted_apart(islands: Coverage) -> None:
+    assert (islands.integer_layers, islands.layers) == (2, 3)
+    assert islands.macs == CONV1 + CONV2 + FC
+    assert islands.integer_macs == CONV1 + FC
+    assert islands.share_of_macs == pytest.approx((CONV1 + FC) / (CONV1 + CONV2 + FC))
+
+
+def test_every_island_has_layer_operator_reason_line_and_work(islands: Coverage) -> None:
+    by_operator = {island.operator: island for island in islands.islands}
+    assert {"aten.silu.default", "conv2d", "global_average_pool", "aten.softmax.int"} == set(
+        by_operator
+    )
+    silu, conv = by_operator["aten.silu.default"], by_operator["conv2d"]
+    assert (silu.layer, silu.reason) == ("act", "zeropoint has no integer form for it")
+    assert silu.line.startswith("nets.py:")
+    assert silu.macs == 0
+    assert (conv.layer, conv.reason, conv.macs) == ("conv2", "kept float by the recipe", CONV2)
+
+
+def test_islands_are_printed_with_their_reasons(islands: Coverage) -> None:
+    printed = str(islands)
+    assert printed.startswith("2 of 3 layers and 27.")
+    for word in ("act", "aten.silu.default", "kept float by the recipe"):
+        assert word in printed
+
+
+def test_an_unknown_operator_that_multiplies_is_a_layer() -> None:
+    model = seeded(nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.Conv2d(4, 4, 1)))
+    found = zp.quantize(model, [images()]).coverage()
+    assert (found.integer_layers, found.layers) == (1, 2)
+    (island,) = found.islands
+    assert island.operator == "aten.conv_transpose2d.input"
+    assert island.macs == 3 * 4 * 4 * 64
+    assert found.share_of_macs == pytest.approx(4 * 4 * 256 / (4 * 4 * 256 + 3 * 4 * 4 * 64))
+
+
+def test_coverage_is_json_data(islands: Coverage) -> None:
+    data = json.loads(json.dumps(islands.to_dict()))
+    assert data["integer_layers"] == 2
+    assert data["share_of_macs"] == islands.share_of_macs
+    assert data["islands"][0].keys() == {"layer", "operator", "reason", "line", "macs"}
+
+
+def test_a_program_without_counts_has_no_share_to_tell() -> None:
+    program = zp.quantize(seeded(nn.Sequential(nn.Conv2d(3, 4, 1))), [images()]).program
+    bare = type(program)(program.graph, program.islands)
+    assert coverage(bare).share_of_macs == 1.0
+    assert coverage(bare).macs == 0

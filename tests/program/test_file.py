@@ -1,0 +1,387 @@
+import json
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tests.nets import Islands, MobileNetLike, Residual, images, lowered, seeded
+from zeropoint.arithmetic.granularity import PerChannel
+from zeropoint.capture import capture
+from zeropoint.errors import FileError
+from zeropoint.execute.reference import Reference
+from zeropoint.passes import simplify
+from zeropoint.program import file
+from zeropoint.program.file import load, save
+from zeropoint.program.program import Program
+from zeropoint.program.provenance import Provenance
+from zeropoint.recipe import Recipe, TensorSpec
+
+ASYMMETRIC = Recipe(weights=TensorSpec(granularity=PerChannel()))
+FOUR_BITS = Recipe(weights=TensorSpec(bits=4, symmetric=True, granularity=PerChannel()))
+
+
+def program_of(model: nn.Module, recipe: Recipe | None = None) -> Program:
+    graph = simplify(capture(seeded(model), (images(),)))
+    return lowered(graph, images(), recipe=recipe)
+
+
+@pytest.fixture(scope="module")
+def residual() -> Program:
+    return program_of(Residual())
+
+
+@pytest.fixture(scope="module")
+def small() -> Program:
+    """A convolution, an island and a constant of its own: all that a file can hold, in 3 kB."""
+    return program_of(nn.Sequential(nn.Conv2d(3, 1, 1), nn.PReLU()))
+
+
+def assert_equal(one: Program, other: Program) -> None:
+    """The same text, types, constants and outputs, to the bit."""
+    assert str(one) == str(other)
+    assert one.graph == replace(other.graph, nodes=one.graph.nodes, constants=one.graph.constants)
+    assert one.graph.constants.keys() == other.graph.constants.keys()
+    for name, tensor in one.graph.constants.items():
+        assert tensor.dtype == other.graph.constants[name].dtype
+        assert torch.equal(tensor, other.graph.constants[name])
+    for mine, yours in zip(one.graph.nodes, other.graph.nodes, strict=True):
+        assert (mine.op, mine.inputs, mine.outputs) == (yours.op, yours.inputs, yours.outputs)
+        assert (mine.origin.layer, mine.origin.line) == (yours.origin.layer, yours.origin.line)
+    assert (one.islands, one.provenance) == (other.islands, other.provenance)
+    x = images(3, seed=7)
+    for a, b in zip(Reference(one).run([x]), Reference(other).run([x]), strict=True):
+        assert torch.equal(a, b)
+
+
+# --- round trips -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [
+        (Residual(), None),
+        (MobileNetLike(), FOUR_BITS),
+        (Islands(), None),
+        (Residual(), ASYMMETRIC),
+        (Islands(), Recipe(overrides={"conv2": None})),
+    ],
+    ids=["residual", "four bits", "islands", "asymmetric", "kept float"],
+)
+def test_a_program_comes_back_bit_by_bit(
+    model: nn.Module, recipe: Recipe | None, tmp_path: Path
+) -> None:
+    program = program_of(model, recipe)
+    save(program, tmp_path / "a.safetensors")
+    assert_equal(load(tmp_path / "a.safetensors"), program)
+
+
+def test_provenance_comes_back(small: Program, tmp_path: Path) -> None:
+    provenance = Provenance("1.2", "2.13", "Net", "Recipe()", 512, ((1, 3, 8, 8),), {"0": 192})
+    save(replace(small, provenance=provenance), tmp_path / "a")
+    assert load(tmp_path / "a").provenance == provenance
+
+
+def test_a_path_may_be_a_string(
+    small: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(small, "here.safetensors")
+    assert_equal(load("here.safetensors"), small)
+
+
+def test_saving_twice_gives_the_same_bytes(small: Program, tmp_path: Path) -> None:
+    save(small, tmp_path / "a")
+    save(load(tmp_path / "a"), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_weights_take_a_byte_each(residual: Program, tmp_path: Path) -> None:
+    save(residual, tmp_path / "a")
+    tensors = load_file(tmp_path / "a")
+    weights = [t for t in tensors.values() if t.ndim > 1]
+    assert {tensor.dtype for tensor in weights} == {torch.int8}
+    header = struct.unpack("<Q", (tmp_path / "a").read_bytes()[:8])[0]
+    data = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    assert (tmp_path / "a").stat().st_size == 8 + header + data
+
+
+def test_a_parameter_called_scale_is_not_taken_for_a_grid(tmp_path: Path) -> None:
+    class Scaled(nn.Conv2d):
+        """Its convolution is named after it, and so is the grid of its accumulator."""
+
+        def __init__(self) -> None:
+            super().__init__(3, 4, 3)
+            self.scale = nn.Parameter(torch.ones(4, 1, 1))
+            self.zero_point = nn.Parameter(torch.ones(4, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * self.scale + self.zero_point
+
+    program = program_of(nn.Sequential(Scaled()))
+    save(program, tmp_path / "a")
+    assert_equal(load(tmp_path / "a"), program)
+
+
+def test_constants_that_share_memory_are_saved_one_by_one(tmp_path: Path) -> None:
+    class Sharing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+            both = torch.arange(8.0)
+            self.register_buffer("one", both[:4])
+            self.register_buffer("other", both[4:])
+            self.register_buffer("again", both[:4])
+            self.register_buffer("crossed", both.reshape(2, 4).t()[:, 0])
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.conv(x).mean((2, 3))
+            for name in ("one", "other", "again", "crossed"):
+                y = y * self.get_buffer(name)
+            return y
+
+    program = program_of(Sharing())
+    save(program, tmp_path / "a")
+    assert_equal(load(tmp_path / "a"), program)
+
+
+# --- damage ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(small: Program, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("whole") / "a.safetensors"
+    save(small, path)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("damaged") / "a.safetensors"
+
+
+def assert_refused(path: Path, content: bytes, words: str = "is damaged") -> None:
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=words) as raised:
+        load(path)
+    assert str(path) in str(raised.value)
+
+
+@settings(max_examples=300)
+@given(position=st.integers(0), flipped=st.integers(1, 255))
+def test_no_flipped_byte_goes_unnoticed(
+    small: Program, whole: bytes, scratch: Path, position: int, flipped: int
+) -> None:
+    """Either the file is refused, or the byte did not matter (blanks between words of JSON)."""
+    position %= len(whole)
+    altered = bytearray(whole)
+    altered[position] ^= flipped
+    scratch.write_bytes(altered)
+    try:
+        program = load(scratch)
+    except FileError:
+        return
+    assert_equal(program, small)
+
+
+def test_no_byte_of_the_header_breaks_the_reader(
+    small: Program, whole: bytes, scratch: Path
+) -> None:
+    for position in range(0, len(whole), 7):
+        for flipped in (1, 32, 128):
+            altered = bytearray(whole)
+            altered[position] ^= flipped
+            scratch.write_bytes(altered)
+            try:
+                program = load(scratch)
+            except FileError:
+                continue
+            assert str(program) == str(small)
+
+
+@settings(max_examples=100)
+@given(st.integers(0))
+def test_a_truncated_file_is_refused(whole: bytes, scratch: Path, length: int) -> None:
+    assert_refused(scratch, whole[: length % len(whole)])
+
+
+def test_a_lengthened_file_is_refused(whole: bytes, scratch: Path) -> None:
+    assert_refused(scratch, whole + b"\0")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" * 100, b"\xff" * 4096])
+def test_a_file_of_another_kind_is_refused(content: bytes, scratch: Path) -> None:
+    assert_refused(scratch, content, "is damaged or no .safetensors file")
+
+
+def test_a_foreign_safetensors_file_is_refused(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "a", metadata={"format": "pt"})
+    with pytest.raises(FileError, match=r"was not written by zeropoint; save .* with q.save\(\)"):
+        load(tmp_path / "a")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(FileError, match=r"does not exist, or is no file"):
+            load(path)
+
+
+# --- a stranger's file, well made --------------------------------------------------------------
+
+
+def forge(path: Path, change: Callable[[Any, dict[str, Tensor]], None]) -> None:
+    """Change a file's body and tensors, and give it the digest that belongs to them."""
+    blob = path.read_bytes()
+    header = json.loads(blob[8 : 8 + struct.unpack("<Q", blob[:8])[0]])
+    body, tensors = json.loads(header["__metadata__"][file.KEY]), load_file(path)
+    body.pop("digest")
+    change(body, tensors)
+    text = json.dumps({**body, "digest": file._digest(body, tensors)})
+    save_file(tensors, path, metadata={file.KEY: text})
+
+
+def node_of(body: Any, op: str) -> Any:
+    return next(node for node in body["graph"]["nodes"] if node["op"] == op)
+
+
+def island_runs(target: str) -> Callable[[Any, dict[str, Tensor]], None]:
+    def change(body: Any, tensors: dict[str, Tensor]) -> None:
+        node_of(body, "opaque")["options"]["target"] = target
+
+    return change
+
+
+@pytest.fixture
+def saved(small: Program, tmp_path: Path) -> Path:
+    path = tmp_path / "a.safetensors"
+    save(small, path)
+    return path
+
+
+def test_a_forgery_without_a_change_loads(saved: Path, small: Program) -> None:
+    forge(saved, lambda body, tensors: None)
+    assert_equal(load(saved), small)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["aten.relu_.default", "aten.set_.source_Storage", "aten.from_file.default", "os.system.x"],
+)
+def test_an_operator_that_does_more_than_compute_is_refused(saved: Path, target: str) -> None:
+    forge(saved, island_runs(target))
+    with pytest.raises(FileError, match="damaged"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body, tensors: node_of(body, "conv2d").update(op="exec"),
+        lambda body, tensors: node_of(body, "conv2d").update(options={"code": "import os"}),
+        lambda body, tensors: node_of(body, "conv2d").update(inputs=[]),
+        lambda body, tensors: node_of(body, "conv2d").update(inputs=["input.quantized"]),
+        lambda body, tensors: node_of(body, "dequantize").update(inputs=["input"]),
+        lambda body, tensors: node_of(body, "quantize").update(inputs=[]),
+        lambda body, tensors: node_of(body, "opaque").update(outputs=["input"]),
+        lambda body, tensors: body["graph"].update(outputs=["nobody"]),
+        lambda body, tensors: body["graph"].update(nodes=7),
+        lambda body, tensors: body["graph"].update(structure={"children": 3}),
+        lambda body, tensors: body["graph"]["constants"].append("nobody"),
+        lambda body, tensors: body["graph"]["values"].pop("input"),
+        lambda body, tensors: body["graph"]["values"]["input"].update(type="complex"),
+        lambda body, tensors: body.update(graph=None),
+        lambda body, tensors: body.update(islands={}),
+        lambda body, tensors: body.update(provenance={"nobody": 1}),
+        lambda body, tensors: body.pop("graph"),
+        lambda body, tensors: tensors.pop("0.weight"),
+        lambda body, tensors: tensors.pop("0.weight:scale"),
+        lambda body, tensors: tensors["0.bias"].fill_(2**31 - 1),
+        lambda body, tensors: tensors["0.bias:scale"].mul_(2.0),
+    ],
+)
+def test_a_program_that_is_none_is_refused(
+    saved: Path, change: Callable[[Any, dict[str, Tensor]], None]
+) -> None:
+    forge(saved, change)
+    with pytest.raises(FileError, match="damaged"):
+        load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "null", "{", '{"format": 1}', "[" * 100_000])
+def test_metadata_that_is_no_body_is_refused(tmp_path: Path, text: str) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "a", metadata={file.KEY: text})
+    with pytest.raises(FileError, match="damaged"):
+        load(tmp_path / "a")
+
+
+def test_another_format_says_what_to_do(saved: Path) -> None:
+    forge(saved, lambda body, tensors: body.update(format=2))
+    with pytest.raises(FileError, match=r"has format 2; this zeropoint reads format 1: quantize"):
+        load(saved)
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def unwritable_targets(folder: Path) -> list[Path]:
+    (folder / "file").write_text("in the way")
+    (folder / "folder").mkdir()
+    return [
+        folder / "nowhere" / "a",
+        folder / "file" / "a",
+        folder / "folder",
+        folder / ("n" * 400),
+    ]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(
+    small: Program, tmp_path: Path
+) -> None:
+    for target in unwritable_targets(tmp_path):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(FileError, match="cannot be written: ") as raised:
+            save(small, target)
+        assert str(target) in str(raised.value)
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_existing_file_survives_a_failed_save(
+    small: Program,
+    residual: Program,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    save(small, tmp_path / "a")
+
+    def half(tensors: object, path: str, metadata: object) -> None:
+        Path(path).write_bytes(b"half a fi")
+        raise error
+
+    monkeypatch.setattr(file, "save_file", half)
+    with pytest.raises(FileError if isinstance(error, OSError) else KeyboardInterrupt):
+        save(residual, tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert_equal(load(tmp_path / "a"), small)
+
+
+def test_an_existing_file_is_replaced_whole(
+    small: Program, residual: Program, tmp_path: Path
+) -> None:
+    save(small, tmp_path / "a")
+    opened = (tmp_path / "a").open("rb")
+    with opened:
+        save(residual, tmp_path / "a")
+        os.lseek(opened.fileno(), 0, os.SEEK_SET)
+        (tmp_path / "b").write_bytes(opened.read())
+    assert_equal(load(tmp_path / "a"), residual)
+    assert_equal(load(tmp_path / "b"), small)

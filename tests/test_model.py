@@ -1,0 +1,232 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import zeropoint as zp
+from tests.nets import Islands, Residual, images, seeded
+from zeropoint.errors import EngineError, FileError
+from zeropoint.model import QuantizedModel, load, plan_of
+from zeropoint.plan import Accumulator, Bias, Own
+
+ENGINES = [engine.name for engine in zp.engines() if engine.usable]
+
+
+class Pair(nn.Module):
+    """Two images to a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, left: Tensor, right: Tensor) -> dict[str, Any]:
+        return {"sum": self.conv(left) + self.conv(right), "rest": (right, None)}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def residual(request: pytest.FixtureRequest) -> QuantizedModel:
+    return zp.quantize(seeded(Residual()), [images()], engine=request.param)
+
+
+@pytest.fixture(scope="module")
+def pair() -> QuantizedModel:
+    return zp.quantize(seeded(Pair()), [(images(), images(seed=1))])
+
+
+# --- calling -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 17])
+def test_any_batch_size_runs(residual: QuantizedModel, count: int) -> None:
+    y = residual(images(count))
+    assert (y.shape, y.dtype) == ((count, 5), torch.float32)
+
+
+def test_a_sample_gets_the_same_in_any_batch(residual: QuantizedModel) -> None:
+    x = images(5)
+    whole = residual(x)
+    for index in range(5):
+        assert torch.equal(residual(x[index : index + 1])[0], whole[index])
+
+
+@pytest.mark.parametrize("size", [4, 7, 32])
+def test_other_image_sizes_run_where_the_float_model_would(
+    residual: QuantizedModel, size: int
+) -> None:
+    x = images(2, size=size)
+    with torch.no_grad():
+        expected = seeded(Residual())(x)
+    assert (residual(x) - expected).abs().max() < 0.1 * expected.abs().max() + 0.05
+
+
+def test_the_memory_format_of_the_input_does_not_matter(residual: QuantizedModel) -> None:
+    x = images()
+    expected = residual(x)
+    assert torch.equal(residual(x.contiguous(memory_format=torch.channels_last)), expected)
+    assert torch.equal(residual(x.transpose(2, 3).contiguous().transpose(2, 3)), expected)
+    assert torch.equal(residual(torch.cat([x, x], 1)[:, :3]), expected)
+
+
+def test_gradients_are_neither_needed_nor_made(residual: QuantizedModel) -> None:
+    y = residual(images().requires_grad_())
+    assert not y.requires_grad
+    with torch.inference_mode():
+        assert torch.equal(residual(images()), y)
+
+
+def test_the_input_is_not_changed(residual: QuantizedModel) -> None:
+    x = images()
+    residual(x)
+    assert torch.equal(x, images())
+
+
+def test_several_inputs_and_nested_outputs_are_as_in_the_model(pair: QuantizedModel) -> None:
+    x, y = images(3), images(3, seed=1)
+    found = pair(x, y)
+    with torch.no_grad():
+        expected = seeded(Pair())(x, y)
+    assert found.keys() == expected.keys()
+    assert torch.equal(found["rest"][0], y)
+    assert found["rest"][1] is None
+    assert (found["sum"] - expected["sum"]).abs().max() < 0.05 * expected["sum"].abs().max()
+
+
+# --- what it refuses ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (images().double(), "input 'x' is torch.float64; expected a float32 tensor"),
+        (images().half(), "input 'x' is torch.float16; expected a float32 tensor"),
+        (images().to(torch.uint8), "input 'x' is torch.uint8; expected a float32 tensor"),
+        (images().numpy(), "input 'x' is ndarray; expected a float32 tensor"),
+        (None, "input 'x' is NoneType; expected a float32 tensor"),
+        (images()[0], "input 'x' has shape (3, 8, 8); the model takes (N, 3, H, W)"),
+        (images(channels=1), "input 'x' has shape (4, 1, 8, 8); the model takes (N, 3, H, W)"),
+    ],
+)
+def test_an_input_of_the_wrong_kind_is_refused(
+    residual: QuantizedModel, x: Any, message: str
+) -> None:
+    with pytest.raises(EngineError) as raised:
+        residual(x)
+    assert str(raised.value) == message
+
+
+def test_the_wrong_number_of_inputs_is_refused(
+    residual: QuantizedModel, pair: QuantizedModel
+) -> None:
+    with pytest.raises(EngineError, match=r"the model takes 1 input\(s\) \(x\), not 2"):
+        residual(images(), images())
+    with pytest.raises(EngineError, match=r"the model takes 2 input\(s\) \(left, right\), not 1"):
+        pair(images())
+
+
+def test_inputs_of_different_batch_sizes_are_refused(pair: QuantizedModel) -> None:
+    with pytest.raises(EngineError, match=r"input 'right' has shape \(3, 3, 8, 8\); the model"):
+        pair(images(4), images(3))
+
+
+def test_a_fixed_image_size_is_part_of_the_shape() -> None:
+    model = seeded(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2)))
+    quantized = zp.quantize(model, [images()])
+    with pytest.raises(EngineError, match=r"\(4, 3, 9, 9\); the model takes \(N, 3, 8, 8\)"):
+        quantized(images(size=9))
+
+
+def test_an_image_that_is_too_small_is_refused_as_by_the_float_model(
+    residual: QuantizedModel,
+) -> None:
+    model = seeded(nn.Sequential(nn.Conv2d(3, 4, 5)))
+    quantized = zp.quantize(model, [images()], engine=residual.engine)
+    with pytest.raises(RuntimeError):
+        model(images(size=3))
+    with pytest.raises(EngineError, match=r"inputs of shape \(4, 3, 3, 3\) cannot be run: "):
+        quantized(images(size=3))
+
+
+def test_an_engine_that_does_not_exist_is_refused(residual: QuantizedModel) -> None:
+    with pytest.raises(EngineError, match=r"no engine 'cuda'; choose one of auto, onednn, refer"):
+        residual.with_engine("cuda")
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+
+def test_engines_are_exchanged_without_changing_the_program(residual: QuantizedModel) -> None:
+    for name in ENGINES:
+        other = residual.with_engine(name)
+        assert other.engine == name
+        assert other.program is residual.program
+        assert other.plan is residual.plan
+        assert (other(images()) - residual(images())).abs().max() < 1e-5
+
+
+def test_a_model_says_what_it_is(residual: QuantizedModel) -> None:
+    assert repr(residual).startswith(f"<QuantizedModel of Residual on {residual.engine}: 7 of 7")
+    assert "conv2d" in str(residual.program)
+    assert "MSE(p=2.0)" in str(residual.plan)
+    assert residual.eval() is residual
+    assert residual.coverage().share_of_macs == 1.0
+
+
+def test_provenance_is_told(residual: QuantizedModel) -> None:
+    told = residual.provenance
+    assert told["zeropoint"] == zp.__version__
+    assert told["torch"] == torch.__version__
+    assert (told["model"], told["samples"]) == ("Residual", 4)
+    assert told["input_shapes"] == ((1, 3, 8, 8),)
+    assert told["recipe"] == repr(zp.Recipe())
+    assert sum(told["macs"].values()) > 0
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [Residual, Islands])
+def test_a_loaded_model_computes_the_same_bits(
+    make: Callable[[], nn.Module], tmp_path: Path
+) -> None:
+    quantized = zp.quantize(seeded(make()), [images()])
+    quantized.save(tmp_path / "a.safetensors")
+    loaded = load(tmp_path / "a.safetensors")
+    assert torch.equal(loaded(images(3)), quantized(images(3)))
+    assert loaded.provenance == quantized.provenance
+    assert str(loaded.coverage()) == str(quantized.coverage())
+    assert dict(loaded.timings) == {}
+    assert load(tmp_path / "a.safetensors", engine="reference").engine == "reference"
+
+
+def test_the_plan_of_a_loaded_model_has_the_same_grids(
+    residual: QuantizedModel, tmp_path: Path
+) -> None:
+    residual.save(tmp_path / "a.safetensors")
+    found = load(tmp_path / "a.safetensors").plan
+    assert {type(entry) for entry in found.entries.values()} == {Own, Bias, Accumulator}
+    for name, entry in residual.plan.entries.items():
+        # The quantized form of a float input has a name of its own.
+        assert found.params(name) == entry.params or found.params(f"{name}.quantized")
+    assert plan_of(residual.program).reasons == residual.program.islands
+
+
+def test_an_asymmetric_program_needs_the_reference(tmp_path: Path) -> None:
+    recipe = zp.Recipe(weights=zp.TensorSpec(granularity=zp.PerChannel()))
+    model = seeded(nn.Sequential(nn.Conv2d(3, 4, 3)))
+    quantized = zp.quantize(model, [images()], recipe, engine="reference")
+    quantized.save(tmp_path / "a.safetensors")
+    assert torch.equal(load(tmp_path / "a.safetensors", "reference")(images()), quantized(images()))
+    if "onednn" in ENGINES:
+        with pytest.raises(EngineError, match=r'symmetric weights only: use engine="reference"'):
+            load(tmp_path / "a.safetensors", "onednn")
+
+
+def test_an_unwritable_place_is_refused_and_left_empty(
+    residual: QuantizedModel, tmp_path: Path
+) -> None:
+    with pytest.raises(FileError, match="cannot be written"):
+        residual.save(tmp_path / "nowhere" / "a.safetensors")
+    assert not list(tmp_path.iterdir())

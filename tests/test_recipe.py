@@ -1,0 +1,147 @@
+import pytest
+from torch import nn
+
+from zeropoint.arithmetic.granularity import PerChannel, PerTensor
+from zeropoint.errors import RecipeError
+from zeropoint.graph.graph import Origin
+from zeropoint.observe.min_max import MinMax
+from zeropoint.observe.mse import MSE
+from zeropoint.recipe import Recipe, TensorSpec, covers
+
+NARROW = Recipe(weights=TensorSpec(bits=4, symmetric=True, granularity=PerChannel()))
+COARSE = Recipe(weights=TensorSpec(symmetric=True, granularity=PerTensor()))
+
+
+def layer(path: str, kind: type[nn.Module] = nn.Conv2d) -> Origin:
+    types = tuple(f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__)
+    return Origin(path, types)
+
+
+CONV = layer("layer1.0.conv1")
+FC = layer("fc", nn.Linear)
+
+
+def test_the_ordinary_recipe_is_that_of_the_design() -> None:
+    recipe = Recipe()
+    assert recipe.weights == TensorSpec(
+        bits=8, symmetric=True, granularity=PerChannel(), calibrator=MinMax()
+    )
+    assert recipe.activations == TensorSpec(bits=8, symmetric=False, calibrator=MSE())
+    assert not recipe.overrides
+
+
+def test_a_recipe_prints_as_it_is_written() -> None:
+    assert eval(repr(NARROW)) == NARROW
+    assert "TensorSpec(bits=4, symmetric=True" in repr(NARROW)
+
+
+# --- which layers an override speaks of --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "matches"),
+    [
+        ("layer1.0.conv1", True),
+        ("layer1.0", True),  # with all that is inside
+        ("layer1", True),
+        ("layer", False),  # no whole name
+        ("layer1.0.conv", False),
+        ("conv1", False),
+        ("layer1.*", True),
+        ("*.conv?", True),
+        ("layer[12].*", True),
+        ("layer2.*", False),
+        ("LAYER1", False),
+        (nn.Conv2d, True),
+        (nn.modules.conv._ConvNd, True),  # a base class
+        (nn.Linear, False),
+    ],
+)
+def test_a_key_covers_a_layer_by_path_pattern_or_class(
+    key: str | type[nn.Module], matches: bool
+) -> None:
+    assert covers(key, CONV) is matches
+
+
+def test_a_layer_without_an_override_has_the_recipe_itself() -> None:
+    recipe = Recipe(overrides={"fc": None})
+    assert recipe.for_layer(CONV) is recipe
+    assert recipe.for_layer(FC) is None
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"layer1.0.conv1": NARROW, "layer1.*": None, nn.Conv2d: None},
+        {nn.Conv2d: None, "layer1.*": None, "layer1.0.conv1": NARROW},
+        {"layer1.*": NARROW, nn.Conv2d: None},
+        {nn.Conv2d: None, "layer1.*": NARROW},
+        {"layer1": None, "layer1.0": NARROW, "*": COARSE},
+        {"layer1.0": NARROW, "layer1": None},
+        {"*": None, "layer1.*": NARROW},  # the later of two patterns
+        {"layer1.*": None, "*": NARROW},
+        {nn.Module: None, nn.Conv2d: NARROW},  # the later of two classes
+    ],
+)
+def test_a_path_beats_a_pattern_and_a_pattern_a_class(
+    overrides: dict[str | type[nn.Module], Recipe | None],
+) -> None:
+    assert Recipe(overrides=overrides).for_layer(CONV) is NARROW
+
+
+# --- what contradicts the model ----------------------------------------------------------------
+
+
+def test_an_unknown_name_shows_the_nearest() -> None:
+    recipe = Recipe(overrides={"layer1.0.konv1": None})
+    with pytest.raises(RecipeError, match=r"'layer1.0.konv1' matches no layer of the model; did"):
+        recipe.check_layers([CONV, FC], [CONV, FC])
+    with pytest.raises(RecipeError, match=r"did you mean 'layer1.0.conv1'\?"):
+        recipe.check_layers([CONV, FC], [CONV, FC])
+
+
+def test_a_pattern_or_a_class_that_matches_nothing_is_unknown() -> None:
+    with pytest.raises(RecipeError, match=r"override 'head.\*' matches no layer of the model"):
+        Recipe(overrides={"head.*": None}).check_layers([CONV], [CONV])
+    with pytest.raises(RecipeError, match=r"override Linear: the model has no layer of that class"):
+        Recipe(overrides={nn.Linear: None}).check_layers([CONV], [CONV])
+
+
+def test_a_model_without_named_layers_has_no_nearest() -> None:
+    with pytest.raises(RecipeError, match=r"matches no layer of the model$"):
+        Recipe(overrides={"conv": None}).check_layers([Origin()], [Origin()])
+
+
+@pytest.mark.parametrize(("key", "spelled"), [("bn1", "'bn1'"), (nn.BatchNorm2d, "BatchNorm2d")])
+def test_a_layer_that_was_folded_has_nothing_to_override(
+    key: str | type[nn.Module], spelled: str
+) -> None:
+    norm = layer("bn1", nn.BatchNorm2d)
+    with pytest.raises(RecipeError, match=rf"override {spelled} names only layers that are folded"):
+        Recipe(overrides={key: None}).check_layers([CONV, norm], [CONV])
+
+
+def test_a_key_may_cover_folded_layers_among_others() -> None:
+    norm = layer("layer1.0.bn1", nn.BatchNorm2d)
+    Recipe(overrides={"layer1": None}).check_layers([CONV, norm], [CONV])
+
+
+# --- what no machine can do --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [0, 1, 9, 16, 32, -8])
+def test_widths_beyond_eight_bits_are_refused(bits: int) -> None:
+    with pytest.raises(RecipeError, match=rf"bits={bits} is not a width .*; use 2 to 8, or None"):
+        TensorSpec(bits=bits)
+
+
+def test_activations_have_one_scale() -> None:
+    with pytest.raises(
+        RecipeError, match=r"activations ask for PerChannel\(axis=0\); .* PerTensor"
+    ):
+        Recipe(activations=TensorSpec(granularity=PerChannel()))
+
+
+def test_the_channel_of_a_weight_is_its_first_axis() -> None:
+    with pytest.raises(RecipeError, match=r"weights ask for PerChannel\(axis=1\); .* axis 0"):
+        Recipe(weights=TensorSpec(symmetric=True, granularity=PerChannel(axis=1)))
