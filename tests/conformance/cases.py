@@ -478,7 +478,9 @@ def pad(draw: DrawFn) -> Case:
 def flatten(draw: DrawFn) -> Case:
     draft = draw(drafts())
     x = draw(activations(draft, draw(images())))
-    return draft.case(draft.emit(Flatten(draw(st.integers(1, 3))), x, params=x.params))
+    start = draw(st.integers(1, 3))
+    op = Flatten(start, draw(st.sampled_from([-1, *range(start, 4)])))
+    return draft.case(draft.emit(op, x, params=x.params))
 
 
 @composite

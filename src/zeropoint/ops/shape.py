@@ -23,12 +23,13 @@ INFER, KEEP, COMPUTED = -1, 0, -2
 
 @dataclass(frozen=True)
 class Flatten(IntegerOp):
-    """All dimensions from `start` on become one."""
+    """All dimensions from `start` to `end`, inclusive, become one."""
 
     name: ClassVar[str] = "flatten"
     grid: ClassVar[Grid] = Grid.SHARED
 
     start: int = 1
+    end: int = -1
 
     def roles(self, count: int) -> tuple[Role, ...]:
         """One activation."""
@@ -36,7 +37,7 @@ class Flatten(IntegerOp):
 
     def run(self, x: Tensor) -> Tensor:
         """The float form."""
-        return x.flatten(self.start)
+        return x.flatten(self.start, self.end)
 
     def run_integer(
         self, inputs: Sequence[Tensor], signature: Signature, arithmetic: Arithmetic
@@ -124,13 +125,12 @@ def size_of(to: Builder, shape: Shape, x: Value, axis: int) -> Value:
 
 def flatten(to: Builder, shape: Shape, x: Value, start: int = 0, end: int = -1) -> Value:
     """Capture of aten.flatten."""
-    rank = len(x.shape)
     if shape == x.shape:
         return x
-    if end % max(rank, 1) == rank - 1 and rank > start % max(rank, 1):
-        return to.emit(Flatten(start % rank), x, shape=shape)
-    wanted = [size if isinstance(size, int) else INFER for size in shape]
-    return reshape(to, shape, x, wanted)
+    rank = max(len(x.shape), 1)
+    last = end % rank
+    op = Flatten(start % rank, -1 if last == rank - 1 else last)
+    return to.emit(op, x, shape=shape)
 
 
 def reshape(to: Builder, shape: Shape, x: Value, wanted: Sequence[int | Value]) -> Value:

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.onednn import direct
 from zeropoint.execute.onednn.kernels import Kernel, bind, leaves_as_float
+from zeropoint.execute.onednn.library import find_library
 from zeropoint.execute.onednn.operators import why_unusable
+from zeropoint.execute.onednn.primitive import Pool
 from zeropoint.execute.onednn.shapes import probable_shapes
 from zeropoint.graph.graph import Node
 from zeropoint.ops.conv import Conv2d
@@ -25,12 +28,16 @@ from zeropoint.program.program import Program
 
 @dataclass(frozen=True)
 class Step:
-    """kernel(*slots[reads]) goes to slots[writes]; then the slots `spent` are emptied."""
+    """kernel(*slots[reads]) goes to slots[writes]; then the slots `spent` are emptied.
+
+    Those in `reusable` hold images whose memory the next kernels may have.
+    """
 
     kernel: Kernel
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     spent: tuple[int, ...]
+    reusable: tuple[int, ...]
 
 
 class OneDnn(Executor):
@@ -42,7 +49,8 @@ class OneDnn(Executor):
             raise EngineError(f"the onednn engine is not usable: {reason}")
         _refuse_asymmetric_weights(program)
         _refuse_other_than_uint8(program)
-        preparation = _Preparation(program)
+        self._pool = Pool()
+        preparation = _Preparation(program, self._pool)
         self._steps = preparation.steps()
         self._inputs = [preparation.slot(name) for name in program.graph.inputs]
         self._outputs = [preparation.slot(name) for name in program.graph.outputs]
@@ -51,6 +59,7 @@ class OneDnn(Executor):
     def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
         """The program's outputs."""
         slots = self._initial.copy()
+        self._pool.begin(tuple(tuple(x.shape) for x in inputs))
         for slot, x in zip(self._inputs, inputs, strict=True):
             slots[slot] = x
         with torch.no_grad():
@@ -61,8 +70,10 @@ class OneDnn(Executor):
                 else:
                     for write, item in zip(step.writes, result, strict=True):
                         slots[write] = item
-                for spent in step.spent:
-                    slots[spent] = None
+                for slot in step.reusable:
+                    self._pool.give(slots[slot])
+                for slot in step.spent:
+                    slots[slot] = None
         return tuple(slots[output] for output in self._outputs)
 
 
@@ -91,9 +102,11 @@ def _refuse_other_than_uint8(program: Program) -> None:
 class _Preparation:
     """Gives every value a slot and every node a step, in order."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, pool: Pool) -> None:
         self._program = program
         self._graph = program.graph
+        self._pool = pool
+        self._library = find_library()
         self._slots: dict[str, int] = {}
         self._shapes = probable_shapes(program)
         self._dissolved = {n.output for n in program.graph.nodes if leaves_as_float(program, n)}
@@ -118,12 +131,24 @@ class _Preparation:
         kept = {self.slot(name) for name in (*self._graph.outputs, *self._graph.constants)}
         read = {self.slot(name) for name in names if last[name] == id(node)}
         unread = {self.slot(name) for name in node.outputs if not self._is_read(name)}
+        spent = (read | unread) - kept
+        pooled = {self.slot(name) for name in names if self._is_reusable(name)}
         return Step(
-            bind(self._program, node, self._shapes),
+            self._kernel(node),
             tuple(self.slot(name) for name in names),
             tuple(self.slot(name) for name in node.outputs),
-            tuple(sorted((read | unread) - kept)),
+            tuple(sorted(spent)),
+            tuple(sorted(spent & pooled)),
         )
+
+    def _kernel(self, node: Node) -> Kernel:
+        kernel = None
+        if self._library is not None:
+            kernel = direct.bind(self._library, self._pool, self._program, node)
+        return kernel or bind(self._program, node, self._shapes)
+
+    def _is_reusable(self, name: str) -> bool:
+        return self._library is not None and direct.is_reusable(self._program, name)
 
     def _is_read(self, name: str) -> bool:
         return bool(self._graph.users[name])

@@ -16,9 +16,7 @@ from zeropoint.arithmetic.qparams import QParams, dequantize
 from zeropoint.arithmetic.requantize import Float32
 from zeropoint.execute.onednn import defects, elementwise
 from zeropoint.execute.onednn.elementwise import Affine
-from zeropoint.execute.onednn.library import Library, find_library
 from zeropoint.execute.onednn.pooling import max_pool
-from zeropoint.execute.onednn.primitive import Epilogue, Product, Window
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
 from zeropoint.ops.accumulate import real_bounds
@@ -49,13 +47,14 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
         case Quantize():
             return _quantize(program, node)
         case Dequantize():
-            scale, zero_point = _affine(program, node.inputs[0])
+            scale, zero_point = affine_of(program, node.inputs[0])
             return lambda q: elementwise.dequantize(q, scale, zero_point)
     if not isinstance(op, IntegerOp) or not program.is_integer(node):
         return op.run
     match op:
         case Conv2d():
-            return _safe_conv(program, node, op, shapes.get(node.inputs[0]))
+            shape = shapes.get(node.inputs[0])
+            return around_defects(program, node, lambda conv: _conv(program, node, conv, shape))
         case Linear():
             return _linear(program, node, op)
         case MaxPool2d():
@@ -72,7 +71,7 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
             move = _move(program, node.inputs[0], node.output)
             return move or torch.clone
         case Clamp():
-            low, high = real_bounds(op.low, op.high, _params(program, node.output))
+            low, high = real_bounds(op.low, op.high, params_of(program, node.output))
             return lambda q: q.clamp(low, high)
         case Flatten() if _feeds_only_linear(program, node):
             return lambda x: x.permute(0, 2, 3, 1).flatten(1)  # a view of channels_last memory
@@ -81,17 +80,17 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
 
 def leaves_as_float(program: Program, node: Node) -> bool:
     """True for the dequantization of an accumulator: the layer before it writes float32 already."""
-    return isinstance(node.op, Dequantize) and _params(program, node.inputs[0]).type.bits == 32
+    return isinstance(node.op, Dequantize) and params_of(program, node.inputs[0]).type.bits == 32
 
 
-def _params(program: Program, name: str) -> QParams:
+def params_of(program: Program, name: str) -> QParams:
     params = program.graph.values[name].params
     assert params is not None  # callers ask for quantized values
     return params
 
 
-def _affine(program: Program, name: str) -> Affine:
-    params = _params(program, name)
+def affine_of(program: Program, name: str) -> Affine:
+    params = params_of(program, name)
     return params.scale.item(), int(params.zero_point.item())
 
 
@@ -102,15 +101,15 @@ def _by_reference(program: Program, node: Node, op: IntegerOp) -> Kernel:
 
 
 def _quantize(program: Program, node: Node) -> Kernel:
-    scale, zero_point = _affine(program, node.output)
-    high = _params(program, node.output).high
+    scale, zero_point = affine_of(program, node.output)
+    high = params_of(program, node.output).high
     if high == 255:
         return lambda x: elementwise.quantize(x, scale, zero_point)
     return lambda x: elementwise.quantize(x, scale, zero_point).clamp_(max=high)
 
 
 @dataclass(frozen=True)
-class _Epilogue:
+class Epilogue:
     """What follows an accumulator: where it goes, and how it is kept within bounds.
 
     `attr` and `scalars` name the kernel's post-operation: "none" where saturation alone does it,
@@ -126,7 +125,7 @@ class _Epilogue:
     bounds: tuple[int, int] | None
 
     @classmethod
-    def of(cls, op: Conv2d | Linear, out: QParams, *, has_hardtanh: bool) -> "_Epilogue":
+    def of(cls, op: Conv2d | Linear, out: QParams, *, has_hardtanh: bool) -> "Epilogue":
         if out.type.bits == 32:
             return cls(1.0, 0, torch.float32, "none", [], None)
         scale, zero_point = out.scale.item(), int(out.zero_point.item())
@@ -143,7 +142,7 @@ class _Epilogue:
 
 
 @dataclass(frozen=True)
-class _Weights:
+class Channels:
     """What a convolution or linear kernel reads besides its input, per output channel."""
 
     scales: Tensor
@@ -151,23 +150,24 @@ class _Weights:
     bias: Tensor
 
     @classmethod
-    def of(cls, program: Program, node: Node) -> "_Weights":
+    def of(cls, program: Program, node: Node) -> "Channels":
         _, weight, bias = node.inputs[:3]
         q = program.graph.constants[bias]
-        scales = _params(program, weight).scale.expand(len(q)).contiguous()
-        real_bias = q.to(torch.float32) * _params(program, bias).scale
+        scales = params_of(program, weight).scale.expand(len(q)).contiguous()
+        real_bias = q.to(torch.float32) * params_of(program, bias).scale
         return cls(scales, torch.zeros(len(q), dtype=torch.int64), real_bias)
 
 
-def _safe_conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None) -> Kernel:
-    """The kernel of a convolution, around the defects of oneDNN."""
-    weight = program.graph.constants[node.inputs[1]].shape
+def around_defects(program: Program, node: Node, make: Callable[[Conv2d], Kernel]) -> Kernel:
+    """The kernel that `make` binds for a convolution, kept away from the defects of oneDNN."""
+    op, weight = node.op, program.graph.constants[node.inputs[1]].shape
+    assert isinstance(op, Conv2d)  # callers pass convolutions
     if defects.may_see_only_padding(op, weight[2:]):
-        _, zero_point = _affine(program, node.inputs[0])
-        unpadded = _conv(program, node, replace(op, padding=(0, 0)), None)
+        _, zero_point = affine_of(program, node.inputs[0])
+        unpadded = make(replace(op, padding=(0, 0)))
         kernel = defects.padding_first(unpadded, op.padding, zero_point)
     else:
-        kernel = _conv(program, node, op, shape)
+        kernel = make(op)
     if not defects.may_miscount(op, weight):
         return kernel
     return defects.unless_one_column(kernel, _exact_conv(program, node, op), op, weight)
@@ -186,10 +186,8 @@ def _exact_conv(program: Program, node: Node, op: Conv2d) -> Kernel:
 
 
 def _conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None) -> Kernel:
-    if (library := find_library()) is not None:
-        return _direct_conv(library, program, node, op)
-    x = _affine(program, node.inputs[0])
-    own = _Weights.of(program, node)
+    x = affine_of(program, node.inputs[0])
+    own = Channels.of(program, node)
     stride, padding, dilation = list(op.stride), list(op.padding), list(op.dilation)
     packed = torch.ops.onednn.qconv_prepack(
         program.graph.constants[node.inputs[1]],
@@ -205,7 +203,7 @@ def _conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None)
     window = (stride, padding, dilation, op.groups)
     if len(node.inputs) == 4:
         return _residual_conv(program, node, op, (x, weights, own.bias, window))
-    to = _Epilogue.of(op, _params(program, node.output), has_hardtanh=True)
+    to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=True)
     rest = (own.bias, *window, to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
     call = torch.ops.onednn.qconv2d_pointwise.default
     return lambda image: call(image, *x, *weights, *rest)
@@ -214,12 +212,12 @@ def _conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None)
 def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, ...]) -> Kernel:
     """A convolution that adds onto its fourth operand, or onto a copy if it is needed yet."""
     x, weights, bias, window = bound
-    addend = _affine(program, node.inputs[3])
-    to = _Epilogue.of(op, _params(program, node.output), has_hardtanh=False)
+    addend = affine_of(program, node.inputs[3])
+    to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=False)
     sum_onto = (*addend, "sum", 1.0, to.attr, to.scalars, "")
     rest = (bias, *window, to.scale, to.zero_point, to.dtype, *sum_onto)
     call = torch.ops.onednn.qconv2d_pointwise.binary
-    overwrite = _may_overwrite(program, node)
+    overwrite = may_overwrite(program, node)
 
     def kernel(image: Tensor, onto: Tensor) -> Tensor:
         if overwrite:
@@ -232,7 +230,7 @@ def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, .
     return kernel
 
 
-def _may_overwrite(program: Program, node: Node) -> bool:
+def may_overwrite(program: Program, node: Node) -> bool:
     """True if the addend's memory is its own and nothing reads it after this node."""
     name = node.inputs[3]
     writer, users = program.graph.producers.get(name), program.graph.users[name]
@@ -246,46 +244,6 @@ def _may_overwrite(program: Program, node: Node) -> bool:
     )
 
 
-def _direct_conv(library: Library, program: Program, node: Node, op: Conv2d) -> Kernel:
-    """The same kernel as a primitive of oneDNN, without torch's work at each call."""
-    window = Window(op.stride, op.padding, op.dilation, op.groups)
-    weight = program.graph.constants[node.inputs[1]]
-    product = _product(library, program, node, weight, window)
-    if len(node.inputs) == 3:
-        return lambda x: product(x.contiguous(memory_format=torch.channels_last))
-    overwrite = _may_overwrite(program, node)
-
-    def kernel(x: Tensor, onto: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
-        if overwrite:
-            onto = onto.contiguous(memory_format=torch.channels_last)  # it is, but for reshapes
-        else:
-            onto = onto.clone(memory_format=torch.channels_last)
-        return product(x, onto)
-
-    return kernel
-
-
-def _product(
-    library: Library, program: Program, node: Node, weight: Tensor, window: Window | None
-) -> Product:
-    assert isinstance(node.op, (Conv2d, Linear))  # only these are products
-    own = _Weights.of(program, node)
-    to = _Epilogue.of(node.op, _params(program, node.output), has_hardtanh=True)
-    low, high = {"none": (None, None), "relu": (0.0, None)}.get(to.attr, tuple(to.scalars))
-    narrow = to.dtype == torch.uint8
-    residual = _affine(program, node.inputs[3]) if len(node.inputs) == 4 else None
-    return Product(
-        library,
-        x=_affine(program, node.inputs[0]),
-        weight=weight,
-        scales=own.scales,
-        bias=own.bias,
-        epilogue=Epilogue(to.scale if narrow else None, to.zero_point, low, high, residual),
-        window=window,
-    )
-
-
 def _linear(program: Program, node: Node, op: Linear) -> Kernel:
     rows = _rows(program, node, op)
     if len(program.graph.values[node.inputs[0]].shape) == 2:
@@ -295,13 +253,10 @@ def _linear(program: Program, node: Node, op: Linear) -> Kernel:
 
 def _rows(program: Program, node: Node, op: Linear) -> Kernel:
     """The linear layer for a matrix (N, I)."""
-    if (library := find_library()) is not None:
-        product = _product(library, program, node, _linear_weight(program, node), None)
-        return lambda matrix: product(matrix.contiguous())
-    x = _affine(program, node.inputs[0])
-    own = _Weights.of(program, node)
-    packed = torch.ops.onednn.qlinear_prepack(_linear_weight(program, node), None)
-    to = _Epilogue.of(op, _params(program, node.output), has_hardtanh=False)
+    x = affine_of(program, node.inputs[0])
+    own = Channels.of(program, node)
+    packed = torch.ops.onednn.qlinear_prepack(linear_weight(program, node), None)
+    to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=False)
     weights = (packed, own.scales, own.zero_points, own.bias)
     rest = (to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
     call = torch.ops.onednn.qlinear_pointwise.default
@@ -313,7 +268,7 @@ def _rows(program: Program, node: Node, op: Linear) -> Kernel:
     return rows
 
 
-def _linear_weight(program: Program, node: Node) -> Tensor:
+def linear_weight(program: Program, node: Node) -> Tensor:
     """The weight, its columns in the order in which a channels_last image is flattened."""
     weight = program.graph.constants[node.inputs[1]]
     flatten = program.graph.producers.get(node.inputs[0])
@@ -338,7 +293,7 @@ def _feeds_only_linear(program: Program, node: Node) -> bool:
 
 
 def _global_average(program: Program, node: Node, op: GlobalAveragePool) -> Kernel:
-    (x_scale, x_zero), out = _affine(program, node.inputs[0]), _params(program, node.output)
+    (x_scale, x_zero), out = affine_of(program, node.inputs[0]), params_of(program, node.output)
     ratio = x_scale / out.scale.item()
 
     def kernel(x: Tensor) -> Tensor:
@@ -350,7 +305,7 @@ def _global_average(program: Program, node: Node, op: GlobalAveragePool) -> Kern
 
 
 def _average(program: Program, node: Node, op: AveragePool2d) -> Kernel:
-    (x_scale, x_zero), out = _affine(program, node.inputs[0]), _params(program, node.output)
+    (x_scale, x_zero), out = affine_of(program, node.inputs[0]), params_of(program, node.output)
     ratio = x_scale / out.scale.item()
 
     def kernel(x: Tensor) -> Tensor:
@@ -366,8 +321,8 @@ def _same_shape(program: Program, node: Node) -> bool:
 
 
 def _add(program: Program, node: Node, op: Add) -> Kernel:
-    a, b, to = (_affine(program, name) for name in (*node.inputs, node.output))
-    low, high = real_bounds(op.low, op.high, _params(program, node.output))
+    a, b, to = (affine_of(program, name) for name in (*node.inputs, node.output))
+    low, high = real_bounds(op.low, op.high, params_of(program, node.output))
     if (low, high) == (0, 255):
         return lambda first, second: elementwise.add(first, second, a, b, to)
     return lambda first, second: elementwise.add(first, second, a, b, to).clamp_(low, high)
@@ -387,8 +342,8 @@ def _concat(program: Program, node: Node, op: Concat) -> Kernel:
 
 def _move(program: Program, name: str, to: str) -> Callable[[Tensor], Tensor] | None:
     """The way from one value's grid to another's; None where there is none to go."""
-    old, new, high = _affine(program, name), _affine(program, to), _params(program, to).high
-    if _params(program, name) == _params(program, to):
+    old, new, high = affine_of(program, name), affine_of(program, to), params_of(program, to).high
+    if params_of(program, name) == params_of(program, to):
         return None
     if high == 255:
         return lambda q: elementwise.requantize(q, old, new)

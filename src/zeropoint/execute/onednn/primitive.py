@@ -1,7 +1,7 @@
-"""A convolution or a matrix product as a oneDNN primitive: made once for a shape, then executed.
+"""oneDNN primitives: products, poolings and quantizers, made once for a shape, then executed.
 
     weights   reordered once into the layout that the primitive asks for
-    memory    the input's and the output's address are set before each execution; the rest never moves
+    memory    the addresses of input and output are set before each execution; the rest never moves
 
 The arithmetic is that of `torch.ops.onednn`, which makes the same primitive at every call.
 """
@@ -9,6 +9,7 @@ The arithmetic is that of `torch.ops.onednn`, which makes the same primitive at 
 import ctypes
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from ctypes import c_int, c_int64, c_void_p
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from zeropoint.execute.onednn.library import Library
 F32, S32, S8, U8 = 3, 4, 5, 6
 ANY = 1
 INFERENCE, DIRECT = 96, 1
-RELU, CLIP = 0x20, 0x2E
+RELU, CLIP, MAX_POOLING = 0x20, 0x2E, 0x1FF
 SRC, DST, WEIGHTS, BIAS, SCALES, ZERO_POINTS = 1, 17, 33, 41, 4096, 8192
 QUERY_WEIGHTS = 131
 
@@ -46,7 +47,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What follows the accumulator: a residual on its grid, bounds in real numbers, the output's grid.
+    """What follows the accumulator: a residual, bounds in real numbers, the grid of the output.
 
     `scale` None leaves float32. `low` and `high` None leave a side to saturation.
     """
@@ -58,43 +59,88 @@ class Epilogue:
     residual: tuple[float, int] | None
 
 
-class Product:
-    """y = epilogue(x * weight + bias) for uint8 x; a convolution with a window, else a linear layer.
+class Pool(threading.local):
+    """Memory of results that nobody needs any more, by shape: one such pool a thread.
 
-    x is (N, C, H, W) in channels_last, or (N, C). Threads may call it at the same time.
+    Fresh memory costs a page fault every 4096 bytes; memory that was just written is in the cache.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        *,
-        x: tuple[float, int],
-        weight: Tensor,
-        scales: Tensor,
-        bias: Tensor,
-        epilogue: Epilogue,
-        window: Window | None,
-    ) -> None:
+    def __init__(self) -> None:
+        self._free: dict[tuple[int, ...], list[Tensor]] = {}
+        self._inputs: tuple[tuple[int, ...], ...] = ()
+
+    def begin(self, inputs: tuple[tuple[int, ...], ...]) -> None:
+        """A call with inputs of these shapes starts; what other shapes have left is let go."""
+        if inputs != self._inputs:
+            self._free, self._inputs = {}, inputs
+
+    def take(self, shape: tuple[int, ...]) -> Tensor:
+        """A uint8 image in channels_last with arbitrary contents."""
+        free = self._free.get(shape)
+        if free:
+            return free.pop()
+        return torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+
+    def give(self, image: Tensor) -> None:
+        """Take back an image that nothing refers to any more."""
+        self._free.setdefault(tuple(image.shape), []).append(image)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A primitive for one shape: descriptors of both ends, and the memories that never move."""
+
+    library: Library
+    handle: c_void_p
+    description: c_void_p
+    source: c_void_p
+    target: c_void_p
+    output_shape: tuple[int, ...]
+    constants: tuple[tuple[int, c_void_p | int, Tensor], ...] = ()
+
+    def __del__(self) -> None:
+        if sys.is_finalizing():
+            return
+        self.library.call("primitive_destroy", self.handle)
+        self.library.call("primitive_desc_destroy", self.description)
+        for descriptor in (self.source, self.target):
+            self.library.call("memory_desc_destroy", descriptor)
+
+
+class Primitive(ABC):
+    """One input, one output; a primitive for each shape that comes. Threads may share it."""
+
+    output_dtype: torch.dtype = torch.uint8
+
+    def __init__(self, library: Library, pool: Pool) -> None:
         self._library = library
-        self._weight = weight.contiguous()
-        self._window = window
-        self._epilogue = epilogue
-        self._layouts: list[tuple[int, Tensor]] = []
-        self._fixed = _Fixed(x, scales.contiguous(), bias.contiguous(), epilogue)
+        self._pool = pool
         self._threads = threading.local()
-        self._made: dict[tuple[int, ...], _Primitive] = {}
+        self._made: dict[tuple[int, ...], _Made] = {}
         self._lock = threading.Lock()
+
+    @abstractmethod
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
+        """The primitive for inputs of that shape and these strides."""
 
     def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """The result; written onto the residual `onto` if there is one."""
-        bound = self._bound((*x.shape, torch.get_num_threads()))
+        bound = self._bound(x)
         if onto is None:
-            onto = bound.output()
+            onto = self._output(bound.made.output_shape)
         bound.execute(x, onto)
         return onto
 
-    def _bound(self, key: tuple[int, ...]) -> "_Bound":
-        """This thread's memory objects for inputs of a shape; primitives divide their work once."""
+    def _output(self, shape: tuple[int, ...]) -> Tensor:
+        if len(shape) == 4 and self.output_dtype == torch.uint8:
+            return self._pool.take(shape)
+        layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+        return torch.empty(shape, dtype=self.output_dtype, memory_format=layout)
+
+    def _bound(self, x: Tensor) -> "_Bound":
+        """The memory objects of this thread for inputs like x; primitives divide work once."""
+        strides = x.stride()
+        key = (*x.shape, *strides, torch.get_num_threads())
         mine: dict[tuple[int, ...], _Bound] | None = getattr(self._threads, "bound", None)
         if mine is None:
             mine = self._threads.bound = {}
@@ -104,14 +150,87 @@ class Product:
                 if len(self._made) >= SHAPES_KEPT:
                     self._made.clear()
                 if key not in self._made:
-                    self._made[key] = self._make(key[:-1])
-                primitive = self._made[key]
+                    self._made[key] = self._make(tuple(x.shape), strides)
+                made = self._made[key]
             if len(mine) >= SHAPES_KEPT:
                 mine.clear()
-            found = mine[key] = _Bound(self._library, primitive, self._fixed)
+            found = mine[key] = _Bound(self._library, made)
         return found
 
-    def _make(self, shape: tuple[int, ...]) -> "_Primitive":
+
+class _Bound:
+    """A primitive with one thread's memory objects."""
+
+    def __init__(self, library: Library, made: _Made) -> None:
+        self._library, self.made = library, made
+        self._x, self._y = self._memory(made.source, None), self._memory(made.target, None)
+        memories = {SRC: self._x, DST: self._y}
+        for kind, descriptor, tensor in made.constants:
+            memories[kind] = self._memory(descriptor, tensor)
+        self._memories = list(memories.values())
+        self._count = len(memories)
+        self._arguments = (_Argument * self._count)(*[_Argument(*m) for m in memories.items()])
+        self._pointer = ctypes.addressof(self._arguments)
+
+    def __del__(self) -> None:
+        if sys.is_finalizing():
+            return
+        for memory in self._memories:
+            self._library.call("memory_destroy", memory)
+
+    def _memory(self, descriptor: c_void_p | int, tensor: Tensor | None) -> c_void_p:
+        address = None if tensor is None else tensor.data_ptr()
+        return self._library.create("memory", descriptor, self._library.engine, address)
+
+    def execute(self, x: Tensor, y: Tensor) -> None:
+        """Run the primitive from x to y."""
+        library = self._library
+        library.set_data(self._x, x.data_ptr())
+        library.set_data(self._y, y.data_ptr())
+        status = library.execute(self.made.handle, library.stream, self._count, self._pointer)
+        assert status == 0, f"dnnl_primitive_execute returned {status}"
+
+
+class Product(Primitive):
+    """y = epilogue(x * weight + bias) for uint8 x: a convolution, or without window a linear layer.
+
+    x is (N, C, H, W) in channels_last, or (N, C).
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        pool: Pool,
+        *,
+        x: tuple[float, int],
+        weight: Tensor,
+        scales: Tensor,
+        bias: Tensor,
+        epilogue: Epilogue,
+        window: Window | None,
+    ) -> None:
+        super().__init__(library, pool)
+        self._weight = weight.contiguous()
+        self._window = window
+        self._epilogue = epilogue
+        self._layouts: list[tuple[int, Tensor]] = []
+        if epilogue.scale is None:
+            self.output_dtype = torch.float32
+        one, one_int = _vector(library, 1, F32), _vector(library, 1, S32)
+        row = _vector(library, len(bias), F32)
+        bias_row = row if window is not None else _row(library, len(bias))
+        self._constants: list[tuple[int, c_void_p | int, Tensor]] = [
+            (BIAS, bias_row, bias.contiguous()),
+            (SCALES | SRC, one, torch.tensor([x[0]])),
+            (SCALES | WEIGHTS, row, scales.contiguous()),
+            (ZERO_POINTS | SRC, one_int, torch.tensor([x[1]], dtype=torch.int32)),
+        ]
+        if epilogue.scale is not None:
+            zero_point = torch.tensor([epilogue.zero_point], dtype=torch.int32)
+            self._constants.append((SCALES | DST, one, torch.tensor([epilogue.scale])))
+            self._constants.append((ZERO_POINTS | DST, one_int, zero_point))
+
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
         library = self._library
         output = self._output_shape(shape)
         source = _images(library, shape, U8)
@@ -122,21 +241,15 @@ class Product:
             else:
                 description = self._convolution(source, target, attributes, shape, output)
         weights = library.query_md(description, QUERY_WEIGHTS, 0)
-        laid_out = self._laid_out(weights)
-        made = library.create("primitive", description)
-        return _Primitive(library, made, description, source, target, output, weights, laid_out)
+        constants = (*self._constants, (WEIGHTS, weights, self._laid_out(weights)))
+        handle = library.create("primitive", description)
+        return _Made(library, handle, description, source, target, output, constants)
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         channels = self._weight.shape[0]
         if self._window is None:
             return (shape[0], channels)
-        w = self._window
-        kernel = self._weight.shape[2:]
-        room = [
-            n + 2 * p - d * (k - 1) - 1
-            for n, p, d, k in zip(shape[2:], w.padding, w.dilation, kernel, strict=True)
-        ]
-        sizes = [r // s + 1 for r, s in zip(room, w.stride, strict=True)]
+        sizes = _windows(shape[2:], self._weight.shape[2:], self._window)
         return (shape[0], channels, *sizes)
 
     def _scales_mask(self) -> int:
@@ -168,18 +281,7 @@ class Product:
         dims, _ = self._weight_dims()
         weights = _any_layout(library, dims)
         bias = _vector(library, self._weight.shape[0], F32)
-        after = [
-            (n - 1) * s + d * (k - 1) + 1 - size - p
-            for n, s, d, k, size, p in zip(
-                output[2:],
-                w.stride,
-                w.dilation,
-                self._weight.shape[2:],
-                shape[2:],
-                w.padding,
-                strict=True,
-            )
-        ]
+        after = _padding_after(shape[2:], output[2:], self._weight.shape[2:], w)
         windows = (
             _dims(w.stride),
             _dims([d - 1 for d in w.dilation]),
@@ -249,97 +351,67 @@ class Product:
         return buffer
 
 
-class _Fixed:
-    """The tensors that every execution reads besides x: kept alive here, pointed at from there."""
+class MaxPooling(Primitive):
+    """The greatest element of each window of a uint8 image in channels_last."""
 
-    def __init__(
-        self, x: tuple[float, int], scales: Tensor, bias: Tensor, epilogue: Epilogue
-    ) -> None:
-        self.scales, self.bias = scales, bias
-        self.x_scale = torch.tensor([x[0]])
-        self.x_zero = torch.tensor([x[1]], dtype=torch.int32)
-        self.narrow = epilogue.scale is not None
-        self.y_scale = torch.tensor([epilogue.scale or 1.0])
-        self.y_zero = torch.tensor([epilogue.zero_point], dtype=torch.int32)
+    def __init__(self, library: Library, pool: Pool, kernel: Sequence[int], window: Window) -> None:
+        super().__init__(library, pool)
+        self._kernel = kernel
+        self._window = window
 
-
-@dataclass(frozen=True)
-class _Primitive:
-    """A primitive for one shape, and its descriptors, which live as long as it does."""
-
-    library: Library
-    handle: c_void_p
-    description: c_void_p
-    source: c_void_p
-    target: c_void_p
-    output_shape: tuple[int, ...]
-    weights: int
-    laid_out: Tensor
-
-    def __del__(self) -> None:
-        if sys.is_finalizing():
-            return
-        self.library.call("primitive_destroy", self.handle)
-        for descriptor in (self.source, self.target):
-            self.library.call("memory_desc_destroy", descriptor)
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
+        library, w = self._library, self._window
+        output = (*shape[:2], *_windows(shape[2:], self._kernel, w))
+        source, target = _images(library, shape, U8), _images(library, output, U8)
+        description = library.create(
+            "primitive_desc",
+            library.engine,
+            INFERENCE,
+            MAX_POOLING,
+            source,
+            target,
+            _dims(w.stride),
+            _dims(self._kernel),
+            _dims([d - 1 for d in w.dilation]),
+            _dims(w.padding),
+            _dims(_padding_after(shape[2:], output[2:], self._kernel, w)),
+            None,
+            by="pooling_forward_primitive_desc_create",
+        )
+        handle = library.create("primitive", description)
+        return _Made(library, handle, description, source, target, output)
 
 
-class _Bound:
-    """A primitive with one thread's memory objects."""
+class Quantization(Primitive):
+    """clamp(round(x / s) + z, 0, 255) of a float32 image of any layout, in channels_last."""
 
-    def __init__(self, library: Library, primitive: _Primitive, fixed: _Fixed) -> None:
-        self._library, self._primitive, self._fixed = library, primitive, fixed
-        channels = len(fixed.bias)
+    def __init__(self, library: Library, pool: Pool, scale: float, zero_point: int) -> None:
+        super().__init__(library, pool)
         one, one_int = _vector(library, 1, F32), _vector(library, 1, S32)
-        vector = _vector(library, channels, F32)
-        bias = vector if len(primitive.output_shape) == 4 else _row(library, channels)
-        self._x = self._memory(primitive.source, None)
-        self._y = self._memory(primitive.target, None)
-        memories = {
-            SRC: self._x,
-            DST: self._y,
-            WEIGHTS: self._memory(primitive.weights, primitive.laid_out),
-            BIAS: self._memory(bias, fixed.bias),
-            SCALES | SRC: self._memory(one, fixed.x_scale),
-            SCALES | WEIGHTS: self._memory(vector, fixed.scales),
-            ZERO_POINTS | SRC: self._memory(one_int, fixed.x_zero),
-        }
-        if fixed.narrow:
-            memories[SCALES | DST] = self._memory(one, fixed.y_scale)
-            memories[ZERO_POINTS | DST] = self._memory(one_int, fixed.y_zero)
-        self._memories = list(memories.values())
-        self._count = len(memories)
-        self._arguments = (_Argument * self._count)(
-            *[_Argument(*item) for item in memories.items()]
-        )
-        self._pointer = ctypes.addressof(self._arguments)
-        self._dtype = torch.uint8 if fixed.narrow else torch.float32
-        self._format = (
-            torch.channels_last if len(primitive.output_shape) == 4 else torch.contiguous_format
+        self._constants: tuple[tuple[int, c_void_p | int, Tensor], ...] = (
+            (SCALES | DST, one, torch.tensor([scale])),
+            (ZERO_POINTS | DST, one_int, torch.tensor([zero_point], dtype=torch.int32)),
         )
 
-    def __del__(self) -> None:
-        if sys.is_finalizing():
-            return
-        for memory in self._memories:
-            self._library.call("memory_destroy", memory)
-
-    def _memory(self, descriptor: c_void_p | int, tensor: Tensor | None) -> c_void_p:
-        address = None if tensor is None else tensor.data_ptr()
-        return self._library.create("memory", descriptor, self._library.engine, address)
-
-    def output(self) -> Tensor:
-        """Memory for a result."""
-        shape = self._primitive.output_shape
-        return torch.empty(shape, dtype=self._dtype, memory_format=self._format)
-
-    def execute(self, x: Tensor, y: Tensor) -> None:
-        """Run the primitive from x to y."""
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
         library = self._library
-        library.set_data(self._x, x.data_ptr())
-        library.set_data(self._y, y.data_ptr())
-        status = library.execute(self._primitive.handle, library.stream, self._count, self._pointer)
-        assert status == 0, f"dnnl_primitive_execute returned {status}"
+        source = _strided(library, shape, strides, F32)
+        target = _images(library, shape, U8)
+        attributes = library.create("primitive_attr")
+        library.call("primitive_attr_set_scales_mask", attributes, DST, 0)
+        library.call("primitive_attr_set_zero_points_mask", attributes, DST, 0)
+        description = library.create(
+            "primitive_desc",
+            source,
+            library.engine,
+            target,
+            library.engine,
+            attributes,
+            by="reorder_primitive_desc_create",
+        )
+        library.call("primitive_attr_destroy", attributes)
+        handle = library.create("primitive", description)
+        return _Made(library, handle, description, source, target, shape, self._constants)
 
 
 class _Attributes:
@@ -376,6 +448,26 @@ class _Attributes:
 
 def _dims(sizes: Sequence[int]) -> Any:  # a C array
     return (c_int64 * len(sizes))(*sizes)
+
+
+def _windows(sizes: Sequence[int], kernel: Sequence[int], w: Window) -> list[int]:
+    """How many windows fit along each dimension."""
+    return [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(sizes, w.padding, w.dilation, kernel, w.stride, strict=True)
+    ]
+
+
+def _padding_after(
+    sizes: Sequence[int], windows: Sequence[int], kernel: Sequence[int], w: Window
+) -> list[int]:
+    """How far the last window of each dimension reaches beyond the image."""
+    return [
+        (m - 1) * s + d * (k - 1) + 1 - n - p
+        for n, m, k, s, p, d in zip(
+            sizes, windows, kernel, w.stride, w.padding, w.dilation, strict=True
+        )
+    ]
 
 
 def _row_major(shape: Sequence[int]) -> list[int]:

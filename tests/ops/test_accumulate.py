@@ -1,0 +1,87 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
+from zeropoint.arithmetic.qparams import QParams, per_tensor, quantize
+from zeropoint.errors import ProgramError
+from zeropoint.ops.accumulate import as_int32, centred, clamp_real, real_bounds
+
+INF = float("inf")
+GRID = per_tensor(0.5, 10, UINT8)  # from -5 to 122.5
+
+
+def test_centred_integers_are_exact_and_have_their_sign() -> None:
+    q = torch.tensor([0, 10, 255], dtype=torch.uint8)
+    assert centred(q, GRID).tolist() == [-10.0, 0.0, 245.0]
+    assert centred(q, GRID).dtype == torch.float64
+
+
+def test_every_channel_is_centred_by_its_own_zero_point() -> None:
+    params = QParams(torch.ones(2), torch.tensor([1, -2], dtype=torch.int32), INT8, axis=0)
+    q = torch.tensor([[1, 2], [1, 2]], dtype=torch.int8)
+    assert centred(q, params).tolist() == [[0.0, 1.0], [3.0, 4.0]]
+
+
+def test_the_ends_of_int32_are_kept() -> None:
+    ends = torch.tensor([-(2.0**31) + 1, 2.0**31 - 1], dtype=torch.float64)
+    assert as_int32(ends).tolist() == [-(2**31) + 1, 2**31 - 1]
+
+
+@pytest.mark.parametrize("value", [2.0**31, -(2.0**31) - 1])
+def test_what_int32_does_not_hold_is_an_error(value: float) -> None:
+    with pytest.raises(ProgramError, match="beyond int32; the program's verifier"):
+        as_int32(torch.tensor([0.0, value], dtype=torch.float64))
+
+
+def test_nothing_is_no_error() -> None:
+    assert as_int32(torch.zeros(0, 3, dtype=torch.float64)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (None, None, (0, 255)),
+        (0.0, None, (10, 255)),  # ReLU
+        (0.0, 6.0, (10, 22)),  # ReLU6
+        (-1.0, 1.0, (8, 12)),
+        (None, 3.0, (0, 16)),
+        (0.74, 1.26, (11, 13)),  # the nearest codes
+        (-1e9, 1e9, (0, 255)),  # outside the grid
+        (-INF, INF, (0, 255)),
+        (0.0, INF, (10, 255)),
+        (1e9, None, (255, 255)),
+        (None, -1e9, (0, 0)),
+        (3.0, 1.0, (12, 12)),  # the upper bound wins, as in torch.clamp
+    ],
+)
+def test_bounds_are_the_codes_of_real_bounds_within_the_grid(
+    low: float | None, high: float | None, expected: tuple[int, int]
+) -> None:
+    assert real_bounds(low, high, GRID) == expected
+
+
+bounds = st.one_of(st.none(), st.floats(-300.0, 300.0, width=32))
+zero_points = st.integers(0, 15)
+
+
+@given(bounds, bounds, zero_points)
+def test_clamping_codes_is_clamping_real_numbers(
+    low: float | None, high: float | None, zero_point: int
+) -> None:
+    params = per_tensor(0.37, zero_point, IntegerType(4, signed=False))
+    x = torch.linspace(-7.0, 7.0, 141, dtype=torch.float64)
+    clamped = x if low is None and high is None else x.clamp(low, high)
+    codes = quantize(x, params).clamp(*real_bounds(low, high, params))
+    assert torch.equal(codes, quantize(clamped, params))
+
+
+@pytest.mark.parametrize(("low", "high"), [(None, None), (0.0, None), (-1.0, 0.5), (None, 0.5)])
+def test_the_float_form_of_an_activation_works_in_place(
+    low: float | None, high: float | None
+) -> None:
+    x = torch.tensor([-2.0, -0.5, 0.0, 2.0])
+    expected = x.clone() if low is None and high is None else x.clamp(low, high)
+    assert clamp_real(x, low, high) is x
+    assert torch.equal(x, expected)

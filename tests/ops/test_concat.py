@@ -1,0 +1,68 @@
+import torch
+
+from zeropoint.arithmetic.integer import UINT8, IntegerType
+from zeropoint.arithmetic.qparams import QParams, per_tensor
+from zeropoint.arithmetic.requantize import Float32
+from zeropoint.graph.build import float_graph
+from zeropoint.graph.op import Grid, Role, Signature
+from zeropoint.graph.value import Plain
+from zeropoint.ops.concat import Concat, concat
+
+FINE = per_tensor(0.1, 0, UINT8)
+COARSE = per_tensor(0.4, 50, UINT8)
+
+
+def joined(parts: list[list[int]], grids: list[QParams], out: QParams) -> list[int]:
+    operands = [torch.tensor([q], dtype=torch.uint8) for q in parts]
+    y = Concat(1).run_integer(operands, Signature(tuple(grids), out), Float32())
+    assert y.dtype == torch.uint8
+    return [int(code) for code in y[0]]
+
+
+def test_parts_on_the_result_s_grid_are_copied() -> None:
+    assert joined([[1, 255], [7]], [FINE, FINE], FINE) == [1, 255, 7]
+
+
+def test_parts_on_another_grid_are_moved_and_rounded() -> None:
+    assert joined([[40, 43], [50, 51]], [FINE, COARSE], COARSE) == [60, 61, 50, 51]
+
+
+def test_parts_that_do_not_fit_the_grid_saturate() -> None:
+    assert joined([[0], [255]], [COARSE, COARSE], FINE) == [0, 255]
+
+
+def test_a_part_of_another_width_is_moved_even_at_the_same_scale() -> None:
+    narrow = per_tensor(0.1, 0, IntegerType(4, signed=False))
+    assert joined([[3, 200], [9]], [FINE, narrow], narrow) == [3, 15, 9]
+
+
+def test_any_axis_will_do() -> None:
+    a, b = torch.zeros(1, 2, 3, 4, dtype=torch.uint8), torch.ones(1, 2, 5, 4, dtype=torch.uint8)
+    y = Concat(2).run_integer((a, b), Signature((FINE, FINE), FINE), Float32())
+    assert torch.equal(y, torch.cat([a, b], 2))
+
+
+def test_the_float_form_is_torch_s_cat() -> None:
+    a, b = torch.rand(2, 3), torch.rand(2, 1)
+    assert torch.equal(Concat(1).run(a, b), torch.cat([a, b], 1))
+
+
+def test_it_reads_activations_and_has_a_grid_of_its_own() -> None:
+    assert Concat(1).roles(3) == (Role.ACTIVATION,) * 3
+    assert Concat.grid is Grid.OWN
+
+
+def test_an_axis_from_the_end_is_counted_from_the_beginning() -> None:
+    to, x = float_graph(("N", 3, 4, 4))
+    concat(to, ("N", 6, 4, 4), [x, x], -3)
+    assert to.nodes[-1].op == Concat(1)
+
+
+def test_a_concatenation_that_has_no_integer_form_says_why() -> None:
+    to, x = float_graph(("N", 3))
+    constant, index = (
+        to.constant("c", torch.ones(1, 3)),
+        to.input("i", ("N", 3), Plain(torch.int64)),
+    )
+    assert concat(to, x.shape, [x, constant]) == "one of its operands is a constant"
+    assert concat(to, x.shape, [x, index]) == "it concatenates integers"
