@@ -3,8 +3,9 @@
     Own          a grid of its own: chosen by a calibrator, for an activation or a weight
     Shared       the grid of another value, because an operator only moves integers between them
     Bias         int32 at the scale of the accumulator: equation (2)
-    Accumulator  int32, left as it is and multiplied out at the end: logits, or the edge of an
-    island Float        not quantized, and the reason
+    Accumulator  int32, left as it is and multiplied out at the end: logits, or what an island reads
+
+A float value has no entry.
 
 Nodes run in integers when all their operands and results have integers to run on; `reasons` says
 of each node that does not, why.

@@ -125,7 +125,7 @@ def test_an_activation_is_bounds_of_the_result(
     x, w = codes((2, 8, 5, 5)), codes((2, 8, 3, 3), W)
     b = torch.tensor([-(10**6), 10**6], dtype=torch.int32)
     y = Conv2d(low=low, high=high).run_integer((x, w, b), Signature((X, W, B), out), Float32())
-    assert (y.min(), y.max()) == (smallest, largest)
+    assert (y.min().item(), y.max().item()) == (smallest, largest)
 
 
 def test_an_accumulator_beyond_int32_is_an_error() -> None:

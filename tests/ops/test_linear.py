@@ -76,7 +76,7 @@ def test_every_output_has_its_scale() -> None:
 def test_an_activation_is_bounds_of_the_result() -> None:
     x, w, b = codes((50, 30)), codes((4, 30), W), bias_of(4)
     y = Linear(0.0, 6.0).run_integer((x, w, b), Signature((X, W, B), Y), Float32())
-    assert (y.min(), y.max()) == (90, 109)
+    assert (y.min().item(), y.max().item()) == (90, 109)
 
 
 def test_dimensions_before_the_last_are_kept() -> None:

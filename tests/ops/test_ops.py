@@ -20,7 +20,7 @@ def test_operators_are_final_and_frozen() -> None:
         assert issubclass(op, Op)
         assert not op.__subclasses__()
         assert is_dataclass(op)
-        assert op.__dataclass_params__.frozen  # type: ignore[attr-defined]  # dataclasses has it
+        assert op.__dataclass_params__.frozen
 
 
 def test_no_two_families_capture_the_same_operator() -> None:
