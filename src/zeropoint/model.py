@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zeropoint.batches import misfit
 from zeropoint.errors import EngineError
-from zeropoint.execute.engines import choose_engine, make_executor
+from zeropoint.execute.engines import best_executor
 from zeropoint.graph.structure import nest
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
 from zeropoint.program import file
@@ -34,8 +34,7 @@ class QuantizedModel:
     ) -> None:
         self._program = program
         self._plan = plan
-        self._engine = choose_engine(engine)
-        self._executor = make_executor(program, self._engine)
+        self._engine, self._executor = best_executor(program, engine)
         self.timings: Mapping[str, float] = dict(timings or {})
         """Seconds that each stage of `quantize` took; empty for a loaded model."""
 

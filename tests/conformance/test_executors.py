@@ -14,6 +14,7 @@ from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.errors import ProgramError
 from zeropoint.execute.engines import engines, make_executor
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.onednn import OneDnn
 from zeropoint.execute.reference import Reference
 from zeropoint.model import QuantizedModel
 from zeropoint.ops import OPS
@@ -22,19 +23,26 @@ from zeropoint.ops.linear import Linear
 from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
 from zeropoint.program.program import Program
 
-every_engine = pytest.mark.parametrize("engine", [engine.name for engine in engines()])
+BY_TORCH = "onednn by torch's operators"
+"""The same engine as it runs where oneDNN's own functions cannot be reached."""
+
+NAMES = [*(engine.name for engine in engines()), BY_TORCH]
+every_engine = pytest.mark.parametrize("engine", NAMES)
 
 
 def maker(engine: str) -> Callable[[Program], Executor]:
     """What prepares programs for an engine; the test is skipped where the engine is not usable."""
-    reason = next(found.reason for found in engines() if found.name == engine)
+    name = "onednn" if engine == BY_TORCH else engine
+    reason = next(found.reason for found in engines() if found.name == name)
     if reason:
         pytest.skip(reason)
+    if engine == BY_TORCH:
+        return lambda program: OneDnn(program, direct=False)
     return lambda program: make_executor(program, engine)
 
 
 @pytest.mark.parametrize("title", CASES)
-@pytest.mark.parametrize("engine", [e.name for e in engines() if e.name != "reference"])
+@pytest.mark.parametrize("engine", [name for name in NAMES if name != "reference"])
 def test_every_executor_gives_what_the_reference_gives(
     engine: str, title: str, record_property: Callable[[str, object], None]
 ) -> None:
@@ -126,7 +134,7 @@ def residual_network() -> Case:
     return draft.case(draft.layer(Linear(), mean, (10, 8), None))
 
 
-@every_engine
+@pytest.mark.parametrize("engine", [engine.name for engine in engines()])
 def test_threads_that_share_a_model_get_what_one_gets(engine: str) -> None:
     maker(engine)
     case = residual_network()

@@ -28,6 +28,16 @@ graph(%x: f32[N,3,8,8]) {
   return %norm
 }"""
 
+VECTORS = """\
+graph(%x: f32[N,3]) {
+  %norm.weight': f32[3,1,1,1] = constant
+  %norm.bias': f32[3] = constant
+  %norm.pixel: f32[N,3,1,1] = reshape(%x) {shape=(0, 3, 1, 1)}  # norm
+  %norm.normed: f32[N,3,1,1] = conv2d(%norm.pixel, %norm.weight', %norm.bias') {groups=3}  # norm
+  %norm: f32[N,3] = flatten(%norm.normed)  # norm
+  return %norm
+}"""
+
 
 def lone_batch_norm(shape: Shape) -> Graph:
     to, x = float_graph(shape)
@@ -46,6 +56,13 @@ def test_a_batch_norm_over_an_image_becomes_a_depthwise_convolution() -> None:
     assert_same_function(before, after, [images()], TOLERANCE)
 
 
-def test_a_batch_norm_over_vectors_is_left_alone() -> None:
-    graph = lone_batch_norm(("N", 3))
+def test_a_batch_norm_over_vectors_goes_through_an_image_of_one_pixel() -> None:
+    before = lone_batch_norm(("N", 3))
+    after = batch_norm_to_conv(before)
+    assert format_graph(after) == VECTORS
+    assert_same_function(before, after, [torch.randn(5, 3)], TOLERANCE)
+
+
+def test_a_batch_norm_over_sequences_is_left_alone() -> None:
+    graph = lone_batch_norm(("N", 3, 7))
     assert format_graph(batch_norm_to_conv(graph)) == format_graph(graph)

@@ -59,5 +59,25 @@ def _fastest() -> str:
 
 
 def make_executor(program: Program, name: str) -> Executor:
-    """The program prepared for the engine of that name."""
+    """The program prepared for the engine of that name; EngineError if it cannot run it."""
     return _MAKERS[name](program)
+
+
+def best_executor(program: Program, name: str) -> tuple[str, Executor]:
+    """The engine that `name` amounts to, and the program prepared for it.
+
+    "auto" falls back to the reference, with a warning, where the fastest engine is not usable or
+    cannot run this program.
+    """
+    chosen = choose_engine(name)
+    try:
+        return chosen, make_executor(program, chosen)
+    except EngineError as error:
+        if name != "auto":
+            raise
+        warnings.warn(
+            f"{error}; running on the reference engine, which is exact but slow",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return "reference", Reference(program)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import Op
-from zeropoint.graph.value import Plain, Value
+from zeropoint.graph.value import Plain, Shape, Value, ValueType
 
 T = TypeVar("T")
 OpT = TypeVar("OpT", bound=Op)
@@ -43,11 +43,16 @@ class Rewriter:
 
     def constant(self, name: str, tensor: Tensor) -> str:
         """Add a constant; returns its name, made unique."""
+        unique = self.value(name, tuple(tensor.shape), Plain(tensor.dtype))
+        self._constants[unique] = tensor
+        return unique
+
+    def value(self, name: str, shape: Shape, type: ValueType | None = None) -> str:
+        """Declare a value that a new node writes; returns its name, made unique."""
         unique = name
         while unique in self._graph.values or unique in self._values:
             unique += "'"
-        self._values[unique] = Value(unique, Plain(tensor.dtype), tuple(tensor.shape))
-        self._constants[unique] = tensor
+        self._values[unique] = Value(unique, type or Plain(), shape)
         return unique
 
     def done(self) -> Graph:

@@ -16,7 +16,7 @@ from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onednn import direct
 from zeropoint.execute.onednn.kernels import Kernel, bind, leaves_as_float
-from zeropoint.execute.onednn.library import find_library
+from zeropoint.execute.onednn.library import Library, find_library
 from zeropoint.execute.onednn.operators import why_unusable
 from zeropoint.execute.onednn.primitive import Pool
 from zeropoint.execute.onednn.shapes import probable_shapes
@@ -41,16 +41,21 @@ class Step:
 
 
 class OneDnn(Executor):
-    """A program prepared for torch's int8 kernels. EngineError says what it cannot run."""
+    """A program prepared for torch's int8 kernels. EngineError says what it cannot run.
 
-    def __init__(self, program: Program) -> None:
+    `direct` calls oneDNN's primitives where they can be reached (library.py); without it, or where
+    they cannot, kernels go through torch.ops.onednn. Both compute the same.
+    """
+
+    def __init__(self, program: Program, *, direct: bool = True) -> None:
         reason = why_unusable()
         if reason is not None:
             raise EngineError(f"the onednn engine is not usable: {reason}")
         _refuse_asymmetric_weights(program)
         _refuse_other_than_uint8(program)
         self._pool = Pool()
-        preparation = _Preparation(program, self._pool)
+        library = find_library() if direct else None
+        preparation = _Preparation(program, self._pool, library)
         self._steps = preparation.steps()
         self._inputs = [preparation.slot(name) for name in program.graph.inputs]
         self._outputs = [preparation.slot(name) for name in program.graph.outputs]
@@ -102,11 +107,11 @@ def _refuse_other_than_uint8(program: Program) -> None:
 class _Preparation:
     """Gives every value a slot and every node a step, in order."""
 
-    def __init__(self, program: Program, pool: Pool) -> None:
+    def __init__(self, program: Program, pool: Pool, library: Library | None) -> None:
         self._program = program
         self._graph = program.graph
         self._pool = pool
-        self._library = find_library()
+        self._library = library
         self._slots: dict[str, int] = {}
         self._shapes = probable_shapes(program)
         self._dissolved = {n.output for n in program.graph.nodes if leaves_as_float(program, n)}
