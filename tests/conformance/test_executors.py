@@ -8,37 +8,20 @@ import torch
 from torch import Tensor
 
 from tests.conformance.cases import CASES, Case, Draft, Fill
+from tests.conformance.executors import NAMES, maker
 from tests.conformance.suite import compare, count, operator, run
 from zeropoint.arithmetic.integer import INT8, UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.errors import ProgramError
-from zeropoint.execute.engines import engines, make_executor
-from zeropoint.execute.executor import Executor
-from zeropoint.execute.onednn import OneDnn
+from zeropoint.execute.onednn import why_unusable
 from zeropoint.execute.reference import Reference
 from zeropoint.model import QuantizedModel
 from zeropoint.ops import OPS
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
-from zeropoint.program.program import Program
 
-BY_TORCH = "onednn by torch's operators"
-"""The same engine as it runs where oneDNN's own functions cannot be reached."""
-
-NAMES = [*(engine.name for engine in engines()), BY_TORCH]
 every_engine = pytest.mark.parametrize("engine", NAMES)
-
-
-def maker(engine: str) -> Callable[[Program], Executor]:
-    """What prepares programs for an engine; the test is skipped where the engine is not usable."""
-    name = "onednn" if engine == BY_TORCH else engine
-    reason = next(found.reason for found in engines() if found.name == name)
-    if reason:
-        pytest.skip(reason)
-    if engine == BY_TORCH:
-        return lambda program: OneDnn(program, direct=False)
-    return lambda program: make_executor(program, engine)
 
 
 @pytest.mark.parametrize("title", CASES)
@@ -134,18 +117,33 @@ def residual_network() -> Case:
     return draft.case(draft.layer(Linear(), mean, (10, 8), None))
 
 
-@pytest.mark.parametrize("engine", [engine.name for engine in engines()])
-def test_threads_that_share_a_model_get_what_one_gets(engine: str) -> None:
-    maker(engine)
+@every_engine
+def test_threads_that_share_an_executor_get_what_one_gets(engine: str) -> None:
     case = residual_network()
-    model = QuantizedModel(case.program, engine)
-    images = [case.inputs[0] + 0.01 * i for i in range(8)]
+    executor = maker(engine)(case.program)
+    # Half of the threads see images of another size.
+    images = [case.inputs[0][..., : 12 - i % 2] + 0.01 * i for i in range(8)]
+    alone = [executor.run([x]) for x in images]
+
+    def ask_often(x: Tensor) -> list[tuple[Tensor, ...]]:
+        return [executor.run([x]) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(ask_often, images))
+    for (expected,), answers in zip(alone, together, strict=True):
+        assert all(torch.equal(answer, expected) for (answer,) in answers)
+
+
+def test_two_threads_that_call_one_model_get_what_one_gets() -> None:
+    case = residual_network()
+    model = QuantizedModel(case.program, "auto" if why_unusable() is None else "reference")
+    images = [case.inputs[0] + 0.01 * i for i in range(2)]
     alone = [model(x) for x in images]
 
     def ask_often(x: Tensor) -> list[Tensor]:
-        return [model(x) for _ in range(20)]
+        return [model(x) for _ in range(50)]
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(ask_often, images))
     for expected, answers in zip(alone, together, strict=True):
         assert all(torch.equal(answer, expected) for answer in answers)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, composite
 
 from tests.conformance.cases import Case, Draft, Fill, Layout, Sample
+from tests.conformance.executors import NAMES, maker
 from zeropoint.arithmetic.integer import INT8, UINT8
 from zeropoint.arithmetic.qparams import QParams, per_tensor
-from zeropoint.execute.engines import engines, make_executor
 from zeropoint.execute.reference import Reference
 from zeropoint.graph.value import Value
 from zeropoint.ops.add import Add
@@ -144,7 +144,6 @@ def accumulators(net: Network) -> Value:
 BLOCKS = [conv, conv, conv, depthwise, concat, add, average, requantize, island, reshape]
 BLOCKS += [on_the_same_grid, on_the_same_grid]
 HEADS = [flat, mean, logits_of_the_mean, linear_after_flatten, accumulators]
-FAST = [engine.name for engine in engines() if engine.usable and engine.name != "reference"]
 
 
 @composite
@@ -159,13 +158,13 @@ def networks(draw: DrawFn) -> Case:
     return net.draft.case(*distinct.values(), islands=net.islands)
 
 
-@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("engine", [name for name in NAMES if name != "reference"])
 @settings(max_examples=80)
 @given(case=networks(), shift=st.integers(1, 200))
 def test_a_network_gives_the_same_integers_in_every_run(
     engine: str, case: Case, shift: int
 ) -> None:
-    executor, reference = make_executor(case.program, engine), Reference(case.program)
+    executor, reference = maker(engine)(case.program), Reference(case.program)
     others = [x.roll(shift) for x in case.inputs]
     first, second, third = (executor.run(inputs) for inputs in (case.inputs, others, case.inputs))
     # What the caller was given stays his, however often the program runs afterwards.

@@ -1,5 +1,6 @@
 """The executors by name, which of them this machine can run, and how one is chosen."""
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,12 +51,21 @@ def _fastest() -> str:
     fast = engines()[0]
     if fast.usable:
         return fast.name
-    warnings.warn(
-        f"{fast.reason}; running on the reference engine, which is exact but slow",
-        RuntimeWarning,
-        stacklevel=4,
-    )
+    _warn_of_the_reference(fast.reason)
     return "reference"
+
+
+def _warn_of_the_reference(reason: str) -> None:
+    """Warn at the user's line: the first above that is not in this package."""
+    package = __name__.partition(".")[0]
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{reason}; running on the reference engine, which is exact but slow",
+        RuntimeWarning,
+        stacklevel=level,
+    )
 
 
 def make_executor(program: Program, name: str) -> Executor:
@@ -75,9 +85,5 @@ def best_executor(program: Program, name: str) -> tuple[str, Executor]:
     except EngineError as error:
         if name != "auto":
             raise
-        warnings.warn(
-            f"{error}; running on the reference engine, which is exact but slow",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        _warn_of_the_reference(str(error))
         return "reference", Reference(program)

@@ -1,5 +1,6 @@
 """Slots, steps and refusals of the onednn executor."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from zeropoint.execute.reference import Reference
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
-from zeropoint.ops.pool import GlobalAveragePool
+from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import Flatten
 from zeropoint.program.program import Program
@@ -27,9 +28,16 @@ pytestmark = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusa
 GRID = per_tensor(0.0173, 100, UINT8)
 
 
+@pytest.fixture(params=[True, False], ids=["direct", "by torch's operators"])
+def direct(request: pytest.FixtureRequest) -> bool:
+    """Both ways to oneDNN's kernels."""
+    return bool(request.param)
+
+
 def check(case: Case) -> None:
     expected = Reference(case.program).run(case.inputs)
-    assert compare(case, OneDnn(case.program).run(case.inputs), expected).worst <= 1
+    for executor in (OneDnn(case.program), OneDnn(case.program, direct=False)):
+        assert compare(case, executor.run(case.inputs), expected).worst <= 1
 
 
 # --- what it refuses -----------------------------------------------------------------------------
@@ -105,27 +113,123 @@ def test_too_few_inputs_are_an_error() -> None:
         OneDnn(case.program).run(case.inputs[:1])
 
 
+# --- images of any kind --------------------------------------------------------------------------
+
+
 def network(draft: Draft, x: Tensor) -> Case:
+    """A quantizer, two convolutions with a residual, a global average."""
     image = draft.emit(Quantize(), draft.input(x), params=GRID)
     first = draft.layer(Conv2d((2, 2), (1, 1), low=0.0), image, (8, 3, 3, 3), GRID)
     second = draft.layer(Conv2d((1, 1), (1, 1)), first, (8, 8, 3, 3), GRID, first)
     return draft.case(draft.emit(GlobalAveragePool(), second, params=GRID))
 
 
+def small_network() -> Case:
+    draft = Draft(seed=0)
+    return network(draft, draft.normal((2, 3, 9, 9)))
+
+
+def agree(case: Case, executor: OneDnn, x: Tensor) -> bool:
+    """True if the executor gives for x what the reference gives."""
+    found, expected = executor.run([x]), Reference(case.program).run([x])
+    return compare(case, found, expected).worst <= 1
+
+
 @pytest.mark.parametrize("sample", [(), ((1, 3, 9, 9),), ((1, 3, 64, 48),), ((1, 3, 1, 1),)])
 @pytest.mark.parametrize("size", [(1, 1), (9, 9), (32, 20)])
 def test_images_of_another_size_than_was_foreseen_are_right(
-    size: tuple[int, int], sample: tuple[tuple[int, ...], ...]
+    size: tuple[int, int], sample: tuple[tuple[int, ...], ...], direct: bool
 ) -> None:
     draft = Draft(seed=0)
     case = network(draft, draft.normal((2, 3, *size)))
     program = replace(case.program, provenance=Provenance(input_shapes=sample))
-    expected = Reference(program).run(case.inputs)
-    assert compare(case, OneDnn(program).run(case.inputs), expected).worst <= 1
+    assert agree(case, OneDnn(program, direct=direct), case.inputs[0])
 
 
-def test_no_images_give_no_results() -> None:
-    draft = Draft(seed=0)
-    case = network(draft, draft.normal((2, 3, 9, 9)))
-    (y,) = OneDnn(case.program).run([case.inputs[0][:0]])
+def test_more_sizes_than_are_remembered_are_right_the_second_time_too(direct: bool) -> None:
+    case = small_network()
+    executor, draft = OneDnn(case.program, direct=direct), Draft(seed=1)
+    images = [draft.normal((1, 3, height, 7)) for height in range(1, 81)]
+    assert all(agree(case, executor, x) for x in (*images, *images))
+
+
+def views() -> dict[str, Tensor]:
+    x = Draft(seed=1).normal((4, 3, 20, 20))
+    return {
+        "part of a larger one": x[1:3, :, 3:12, 5:14],
+        "every other pixel": x[:2, :, 1:19:2, ::2][..., :9],
+        "transposed": x[:2, :, :9, :9].transpose(2, 3),
+        "one image, shown many times": x[:1, :, :9, :9].expand(4, 3, 9, 9),
+        "one channel, shown thrice": x[:2, :1, :9, :9].expand(2, 3, 9, 9),
+        "one pixel": x[:2, :, :1, :1].expand(2, 3, 9, 9),
+        "overlapping rows": x[:2, :, 0, :].unfold(2, 9, 1)[:, :, :9],
+        "of a parameter": x[:2, :, :9, :9].clone().requires_grad_(),
+    }
+
+
+@pytest.mark.parametrize("view", views())
+def test_an_image_may_be_a_view_of_any_kind(view: str, direct: bool) -> None:
+    case = small_network()
+    assert agree(case, OneDnn(case.program, direct=direct), views()[view])
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, 1e30, -1e30, 0.0])
+def test_numbers_beyond_the_grid_saturate(value: float, direct: bool) -> None:
+    case = small_network()
+    assert agree(case, OneDnn(case.program, direct=direct), torch.full((1, 3, 9, 9), value))
+
+
+def test_no_images_give_no_results(direct: bool) -> None:
+    case = small_network()
+    (y,) = OneDnn(case.program, direct=direct).run([case.inputs[0][:0]])
     assert y.shape == (0, 8, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "op", [Conv2d(), Conv2d((2, 2)), MaxPool2d((5, 5), (2, 2)), MaxPool2d((5, 5), (7, 7))]
+)
+def test_an_image_that_is_too_small_is_an_error(op: Conv2d | MaxPool2d, direct: bool) -> None:
+    draft = Draft(seed=0)
+    x = draft.emit(Quantize(), draft.input(draft.normal((2, 3, 9, 9))), params=GRID)
+    if isinstance(op, Conv2d):
+        case = draft.case(draft.layer(op, x, (8, 3, 5, 5), GRID))
+    else:
+        case = draft.case(draft.emit(op, x, params=GRID))
+    executor, image = OneDnn(case.program, direct=direct), torch.zeros(1, 3, 3, 3)
+    with pytest.raises(RuntimeError, match=r"too small|Kernel size can't be greater"):
+        Reference(case.program).run([image])
+    # What torch refuses by itself it refuses in its own words.
+    with pytest.raises((EngineError, RuntimeError), match=r"too small|an't be greater|negative"):
+        executor.run([image])
+
+
+def test_a_call_that_failed_leaves_the_executor_as_it_was(direct: bool) -> None:
+    case = small_network()
+    executor = OneDnn(case.program, direct=direct)
+    with pytest.raises(RuntimeError):
+        executor.run([torch.zeros(1, 5, 9, 9)])
+    assert agree(case, executor, case.inputs[0])
+
+
+def test_the_average_of_a_large_image_takes_no_time(direct: bool) -> None:
+    draft = Draft(seed=0)
+    x = draft.emit(Quantize(), draft.input(draft.normal((1, 3, 224, 224))), params=GRID)
+    case = draft.case(draft.emit(GlobalAveragePool(), x, params=GRID))
+    executor = OneDnn(case.program, direct=direct)
+    assert agree(case, executor, case.inputs[0])
+    begin = time.perf_counter()
+    executor.run(case.inputs)
+    assert time.perf_counter() - begin < 0.5
+
+
+def test_results_stay_the_caller_s_however_often_the_program_runs(direct: bool) -> None:
+    draft = Draft(seed=0)
+    x = draft.emit(Quantize(), draft.input(draft.normal((2, 3, 9, 9))), params=GRID)
+    y = draft.layer(Conv2d(), x, (8, 3, 3, 3), GRID)
+    case = draft.case(y, draft.layer(Conv2d(), y, (8, 8, 3, 3), None))
+    executor = OneDnn(case.program, direct=direct)
+    first = executor.run(case.inputs)
+    copies = [result.clone() for result in first]
+    for _ in range(3):
+        executor.run([case.inputs[0].flip(2)])
+    assert all(torch.equal(a, b) for a, b in zip(first, copies, strict=True))

@@ -5,8 +5,10 @@
        memory nobody wrote, or not its own (a crash)
     2  groups with one input and several output channels,       the integer form
        stride (1, s > 1), and a result one column wide
+    3  an image smaller than the window, strides above 1:       an error
+       a result without pixels
 
-The conformance suite found both; `tests/execute/onednn/test_defects.py` keeps an example of each.
+The conformance suite found them; `tests/execute/onednn/test_defects.py` keeps an example of each.
 Few convolutions can come near: the others are left as they are.
 """
 
@@ -16,6 +18,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from zeropoint.errors import EngineError
 from zeropoint.ops.conv import Conv2d
 
 Kernel = Callable[..., Any]
@@ -62,3 +65,21 @@ def unless_one_column(kernel: Kernel, exact: Kernel, op: Conv2d, weight: Sequenc
         return (exact if x.shape[3] - room < op.stride[1] else kernel)(x, *addend)
 
     return chosen
+
+
+def not_empty(kernel: Kernel, window: Sequence[int]) -> Kernel:
+    """`kernel`, with an error where an image is too small for the window."""
+
+    def checked(x: Tensor, *addend: Tensor) -> Tensor:
+        y: Tensor = kernel(x, *addend)
+        if y.numel() == 0 and x.numel() > 0:
+            raise too_small(x.shape[2:], window)
+        return y
+
+    return checked
+
+
+def too_small(sizes: Sequence[int], window: Sequence[int]) -> EngineError:
+    """The error for an image into which no window fits."""
+    image, wanted = ("x".join(map(str, pair)) for pair in (sizes, window))
+    return EngineError(f"an image of {image} pixels is too small for a window of {wanted}")

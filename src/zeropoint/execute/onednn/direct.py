@@ -90,8 +90,14 @@ def _quantize(library: Library, pool: Pool, program: Program, node: Node) -> Ker
     quantization = Quantization(library, pool, *affine_of(program, node.output))
     high = params_of(program, node.output).high
     if high == 255:
-        return quantization
-    return lambda x: quantization(x).clamp_(max=high)
+        return lambda x: quantization(_dense(x))
+    return lambda x: quantization(_dense(x)).clamp_(max=high)
+
+
+def _dense(x: Tensor) -> Tensor:
+    """x, or a copy of a view that oneDNN may not describe: rows that overlap, for example."""
+    dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+    return x if dense else x.contiguous()
 
 
 def _conv(library: Library, pool: Pool, program: Program, node: Node, op: Conv2d) -> Kernel:

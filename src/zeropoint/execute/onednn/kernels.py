@@ -53,8 +53,7 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
         return op.run
     match op:
         case Conv2d():
-            shape = shapes.get(node.inputs[0])
-            return around_defects(program, node, lambda conv: _conv(program, node, conv, shape))
+            return around_defects(program, node, lambda conv: _conv(program, node, conv, shapes))
         case Linear():
             return _linear(program, node, op)
         case MaxPool2d():
@@ -185,7 +184,9 @@ def _exact_conv(program: Program, node: Node, op: Conv2d) -> Kernel:
     return kernel
 
 
-def _conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None) -> Kernel:
+def _conv(program: Program, node: Node, op: Conv2d, shapes: Mapping[str, Sequence[int]]) -> Kernel:
+    # An image that is padded beforehand (`op` is not the node's) has not the shape of the operand.
+    shape = shapes.get(node.inputs[0]) if op == node.op else None
     x = affine_of(program, node.inputs[0])
     own = Channels.of(program, node)
     stride, padding, dilation = list(op.stride), list(op.padding), list(op.dilation)
@@ -206,7 +207,8 @@ def _conv(program: Program, node: Node, op: Conv2d, shape: Sequence[int] | None)
     to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=True)
     rest = (own.bias, *window, to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
     call = torch.ops.onednn.qconv2d_pointwise.default
-    return lambda image: call(image, *x, *weights, *rest)
+    kernel_size = program.graph.constants[node.inputs[1]].shape[2:]
+    return defects.not_empty(lambda image: call(image, *x, *weights, *rest), kernel_size)
 
 
 def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, ...]) -> Kernel:

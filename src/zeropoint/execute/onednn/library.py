@@ -30,6 +30,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "stream_create": (HANDLE, c_void_p, c_uint),
     "memory_desc_create_with_strides": (HANDLE, c_int, DIMS, c_int, DIMS),
     "memory_desc_create_with_tag": (HANDLE, c_int, DIMS, c_int, c_int),
+    "memory_desc_clone": (HANDLE, c_void_p),
     "memory_desc_destroy": (c_void_p,),
     "memory_create": (HANDLE, c_void_p, c_void_p, c_void_p),
     "memory_set_data_handle": (c_void_p, c_void_p),

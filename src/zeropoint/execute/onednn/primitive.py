@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.defects import too_small
 from zeropoint.execute.onednn.library import Library
 
 F32, S32, S8, U8 = 3, 4, 5, 6
@@ -213,7 +214,7 @@ class Product(Primitive):
         self._weight = weight.contiguous()
         self._window = window
         self._epilogue = epilogue
-        self._layouts: list[tuple[int, Tensor]] = []
+        self._layouts: list[tuple[c_void_p, Tensor]] = []
         if epilogue.scale is None:
             self.output_dtype = torch.float32
         one, one_int = _vector(library, 1, F32), _vector(library, 1, S32)
@@ -347,7 +348,8 @@ class Product(Primitive):
             library.call("memory_destroy", memory)
         library.call("primitive_destroy", reorder)
         library.call("primitive_desc_destroy", description)
-        self._layouts.append((wanted, buffer))
+        copy = library.create("memory_desc", wanted, by="memory_desc_clone")
+        self._layouts.append((copy, buffer))  # `wanted` goes with its primitive, the copy stays
         return buffer
 
 
@@ -451,11 +453,14 @@ def _dims(sizes: Sequence[int]) -> Any:  # a C array
 
 
 def _windows(sizes: Sequence[int], kernel: Sequence[int], w: Window) -> list[int]:
-    """How many windows fit along each dimension."""
-    return [
+    """How many windows fit along each dimension; EngineError if none does."""
+    counts = [
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, p, d, k, s in zip(sizes, w.padding, w.dilation, kernel, w.stride, strict=True)
     ]
+    if min(counts) < 1:
+        raise too_small(sizes, kernel)
+    return counts
 
 
 def _padding_after(
