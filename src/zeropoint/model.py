@@ -43,7 +43,7 @@ class QuantizedModel:
         self._check(inputs)
         try:
             outputs = self._executor.run(inputs)
-        except (RuntimeError, EngineError) as error:  # an image that is smaller than a kernel, for example
+        except (RuntimeError, EngineError) as error:  # an image smaller than a window, say
             shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
             first = str(error).partition("\n")[0]
             raise EngineError(f"inputs of shape {shapes} cannot be run: {first}") from error

@@ -67,7 +67,8 @@ READERS: dict[str, Callable[[Draft, Value], Value]] = {
 
 OVER_THE_SAME_MEMORY: dict[str, Callable[[Draft, Value], Value]] = {
     "flatten": lambda draft, a: draft.emit(Flatten(), a, params=GRID),
-    "reshape": lambda draft, a: draft.emit(Reshape((KEEP, 4, -1)), a, params=GRID),
+    "flatten pixels": lambda draft, a: draft.emit(Flatten(2), a, params=GRID),
+    "reshape": lambda draft, a: draft.emit(Reshape((KEEP, 8, 4, 9)), a, params=GRID),
     "requantize": lambda draft, a: draft.emit(Requantize(), a, params=GRID),
     "clamp": lambda draft, a: draft.emit(Clamp(0.0), a, params=GRID),
     "pad": lambda draft, a: draft.emit(Pad((0, 0)), a, params=GRID),
