@@ -132,7 +132,7 @@ def find_library() -> Library | None:
         base = _load_address(path)
         offsets = _symbols(path, [f"dnnl_{name}" for name in (*SIGNATURES, *others)])
         return Library({name.removeprefix("dnnl_"): base + at for name, at in offsets.items()})
-    except (OSError, LookupError, struct.error, OneDnnError):
+    except (OSError, LookupError, ValueError, struct.error, OneDnnError):
         return None
 
 
