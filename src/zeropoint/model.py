@@ -12,6 +12,7 @@ from zeropoint.batches import misfit
 from zeropoint.errors import EngineError
 from zeropoint.execute.engines import best_executor
 from zeropoint.graph.structure import nest
+from zeropoint.ops.quantize import Quantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
 from zeropoint.program import file
 from zeropoint.program.coverage import Coverage, coverage
@@ -116,7 +117,11 @@ def plan_of(program: Program) -> Plan:
             continue
         wide = value.params.type.bits == 32
         kind = Bias if wide and name in program.graph.constants else Accumulator
-        entries[name] = kind(value.params) if wide else Own(value.params, "")
+        entry = kind(value.params) if wide else Own(value.params, "")
+        writer = program.graph.producers.get(name)
+        fence = writer is not None and isinstance(writer.op, Quantize)
+        # A plan speaks of the float graph, where nothing is named for being quantized.
+        entries[writer.inputs[0] if writer and fence else name] = entry
     return Plan(entries, program.islands)
 
 

@@ -56,7 +56,7 @@ def test_the_only_user_of_a_value_is_not_the_only_one_if_the_value_is_an_output(
 
 
 def test_values_are_spent_with_their_last_reader() -> None:
-    assert [(node.output, spent) for node, spent in diamond().last_uses()] == [
+    assert [(node.output, spent) for node, spent in diamond().last_uses] == [
         ("a", ("x",)),
         ("b", ()),
         ("c", ("a", "b")),
@@ -65,7 +65,7 @@ def test_values_are_spent_with_their_last_reader() -> None:
 
 def test_a_value_that_nobody_reads_is_spent_at_once() -> None:
     graph = replace(diamond(), outputs=("b",))
-    assert {node.output: spent for node, spent in graph.last_uses()}["c"] == ("a", "c")
+    assert {node.output: spent for node, spent in graph.last_uses}["c"] == ("a", "c")
 
 
 def test_a_malformed_graph_is_refused_with_the_value_by_name() -> None:

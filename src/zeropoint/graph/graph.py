@@ -6,7 +6,7 @@ Graphs are values: a pass returns a new one and shares the constants.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -77,14 +77,17 @@ class Graph:
         users = self.users[name]
         return users[0] if len(users) == 1 and name not in self.outputs else None
 
-    def last_uses(self) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    @cached_property
+    def last_uses(self) -> tuple[tuple[Node, tuple[str, ...]], ...]:
         """Every node with the values that nothing after it needs."""
         remaining = Counter(name for node in self.nodes for name in set(node.inputs))
         remaining.update(self.outputs)
+        uses = []
         for node in self.nodes:
             remaining.subtract(set(node.inputs))
             spent = {name for name in (*node.inputs, *node.outputs) if remaining[name] == 0}
-            yield node, tuple(sorted(spent - self.constants.keys()))
+            uses.append((node, tuple(sorted(spent - self.constants.keys()))))
+        return tuple(uses)
 
     def verify(self) -> None:
         """GraphError unless each value is declared, written once, and written before it is read."""

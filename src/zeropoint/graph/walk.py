@@ -26,30 +26,45 @@ def walk(
     kernel: Kernel | None = None,
 ) -> tuple[Any, ...]:
     """The graph's outputs. `kernel` computes a node, by default with the operator's float form."""
-    compute = kernel or _float_form
     live: dict[str, Any] = dict(zip(graph.inputs, inputs, strict=True))
     if listener is not None:
         for name in graph.inputs:
             listener(name, live[name])
-    for node, spent in graph.last_uses():
-        results = compute(node, _read(node.inputs, live, graph.constants))
+    advance(graph, live, 0, len(graph.nodes), listener=listener, kernel=kernel)
+    return read(graph, graph.outputs, live)
+
+
+def advance(
+    graph: Graph,
+    live: dict[str, Any],
+    begin: int,
+    end: int,
+    *,
+    listener: Listener | None = None,
+    kernel: Kernel | None = None,
+) -> None:
+    """Run the nodes [begin, end) on the values that are live before them; `live` moves along.
+
+    A copy of `live` taken in between is a place to go on from again, with another kernel.
+    """
+    compute = kernel or _float_form
+    for node, spent in graph.last_uses[begin:end]:
+        results = compute(node, read(graph, node.inputs, live))
         for name, result in zip(node.outputs, _as_tuple(results), strict=True):
             live[name] = result
             if listener is not None:
                 listener(name, result)
         for name in spent:
             live.pop(name, None)
-    return _read(graph.outputs, live, graph.constants)
+
+
+def read(graph: Graph, names: Sequence[str], live: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The contents of live values and constants."""
+    return tuple(live[name] if name in live else graph.constants[name] for name in names)
 
 
 def _float_form(node: Node, operands: Sequence[Any]) -> Any:
     return node.op.run(*operands)
-
-
-def _read(
-    names: Sequence[str], live: Mapping[str, Any], constants: Mapping[str, torch.Tensor]
-) -> tuple[Any, ...]:
-    return tuple(live[name] if name in live else constants[name] for name in names)
 
 
 def _as_tuple(results: Any) -> tuple[Any, ...]:

@@ -9,7 +9,6 @@ A damaged byte anywhere changes the digest, and the file is refused.
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor
+from zeropoint.atomic import write
 from zeropoint.errors import FileError
 from zeropoint.graph import structure
 from zeropoint.graph.graph import Graph, Node, Origin
@@ -41,7 +41,6 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
 
     FileError, with nothing left behind, if it cannot be written.
     """
-    target = Path(path)
     tensors = _tensors(program.graph)
     body = {
         "format": FORMAT,
@@ -50,19 +49,14 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
         "provenance": asdict(program.provenance),
     }
     text = json.dumps({**body, "digest": _digest(body, tensors)})
-    temporary = ""
+    write(path, lambda temporary: _write(temporary, tensors, text))
+
+
+def _write(path: str, tensors: dict[str, Tensor], text: str) -> None:
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-        save_file(tensors, temporary, metadata={KEY: text})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileError(f"{target} cannot be written: {reason}") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        save_file(tensors, path, metadata={KEY: text})
+    except SafetensorError as error:  # a full disk, as safetensors tells it
+        raise OSError(str(error)) from error
 
 
 def load(path: str | os.PathLike[str]) -> Program:

@@ -1,7 +1,6 @@
 """Float against int8 on the same images: accuracy, agreement, size, latency and coverage."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from zeropoint.progress import Progress, silent
 from zeropoint.render import as_text
 from zeropoint.report.latency import interleaved
 from zeropoint.report.size import float_bytes, program_bytes
+from zeropoint.simulation import sqnr_db
 
 Metric = Callable[[Any, Any], Tensor]  # outputs are nested as the model nests them
 """Outputs and labels of a batch to a score for each sample; its mean is the accuracy."""
@@ -116,9 +116,7 @@ class _Tally:
     @property
     def sqnr_db(self) -> float:
         """Decibels of the outputs' power over that of their error; infinite without an error."""
-        if self.noise == 0:
-            return math.inf
-        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+        return sqnr_db(self.signal, self.noise)
 
     def add_outputs(self, expected: list[Tensor], found: list[Tensor]) -> None:
         for real, approximate in zip(expected, found, strict=True):
