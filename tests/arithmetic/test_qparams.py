@@ -152,9 +152,17 @@ def test_an_affine_grid_reaches_both_ends_of_its_range(
     params = asymmetric(low, high, type)
     assume(bool(high - low > 1e-9))
     bottom, top = (end.double() for end in params.real_range)
-    half = 0.5001 * params.scale.double()
-    assert bottom <= low + half
-    assert top >= high - half
+    # An end closer to zero than half a step has no code of its own.
+    half, rounding = 0.5001 * params.scale.double(), 1 - 2.0**-22
+    assert bottom <= rounding * low or (-low <= half and params.zero_point == type.low)
+    assert top >= rounding * high or (high <= half and params.zero_point == type.high)
+
+
+def test_no_level_of_an_image_in_minus_one_to_one_lies_between_two_codes() -> None:
+    pixels = (torch.arange(256) / 255 - 0.5) / 0.5
+    params = asymmetric(scalar(-1.0), scalar(1.0), UINT8)
+    steps = pixels.double() / params.scale.double()
+    assert ((steps - steps.floor() - 0.5).abs() > 1e-3).all()
 
 
 @given(st.floats(2.0**-20, 1e6, width=32), narrow)

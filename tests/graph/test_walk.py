@@ -10,7 +10,7 @@ from zeropoint.graph.build import float_graph
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.structure import Leaf, Nest
 from zeropoint.graph.value import Plain
-from zeropoint.graph.walk import walk
+from zeropoint.graph.walk import advance, walk
 from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.opaque import Opaque
@@ -103,3 +103,16 @@ def test_a_value_that_is_read_late_stays_until_then() -> None:
     assert "early" in at_total
     assert "v0" not in at_total
     assert "early" not in at_end
+
+
+def test_a_walk_can_go_on_from_a_copy_of_its_live_values_with_another_kernel() -> None:
+    graph = chain(4)
+    x = torch.tensor([[-1.0, 1.0, 2.0, 3.0]])
+    live: dict[str, Any] = {graph.inputs[0]: x}
+    advance(graph, live, 0, 2)
+    fork = dict(live)
+    advance(graph, fork, 2, 4, kernel=lambda node, operands: 2 * node.op.run(*operands))
+    advance(graph, live, 2, 4)
+    assert torch.equal(live["v3"], x.clamp(min=0))
+    assert torch.equal(fork["v3"], 4 * x.clamp(min=0))
+    assert set(live) == {"v3"}

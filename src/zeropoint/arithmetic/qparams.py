@@ -100,17 +100,27 @@ def dequantize(q: Tensor, params: QParams) -> Tensor:
 def asymmetric(low: Tensor, high: Tensor, type: IntegerType, axis: int | None = None) -> QParams:
     """The affine grid over [low, high], widened to hold zero.
 
-    The zero point is rounded and clamped.
+    The zero point is rounded and clamped, and the scale then made to reach both ends from there:
+
+        s = max(-low / (z - q_low), high / (q_high - z))
+
+    Rounding z alone would shift the grid by up to half a step, so that one end clips; and an image
+    in [-1, 1] would have all its 256 levels halfway between two codes, where engines differ.
 
     The grid of one-sided data is one-sided: its zero point is the type's end. An empty range gets
     scale 1, so that a constant zero stays zero.
     """
     low, high = low.clamp(max=0.0).to(torch.float64), high.clamp(min=0.0).to(torch.float64)
-    scale = _usable((high - low) / (type.high - type.low)).to(torch.float32)
+    scale = _usable((high - low) / (type.high - type.low))
     zero_point = torch.round(type.low - low / scale).clamp(type.low, type.high)
     if type.signed and not bool(zero_point.any()):
         return symmetric(low, high, type, axis)  # around zero the lowest code is out: see `low`
-    return QParams(scale, zero_point.to(torch.int32), type, axis)
+    below = -low / (zero_point - type.low).clamp(min=1.0)
+    above = high / (type.high - zero_point).clamp(min=1.0)
+    below = torch.where(zero_point > type.low, below, 0.0)
+    above = torch.where(zero_point < type.high, above, 0.0)
+    reaching = _usable(torch.maximum(below, above)).to(torch.float32)
+    return QParams(reaching, zero_point.to(torch.int32), type, axis)
 
 
 def symmetric(low: Tensor, high: Tensor, type: IntegerType, axis: int | None = None) -> QParams:
