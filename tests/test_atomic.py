@@ -7,8 +7,8 @@ from zeropoint.errors import FileError
 
 
 def test_text_goes_into_the_file_as_utf8(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "σ ≥ 0")
-    assert (tmp_path / "a.txt").read_bytes() == "σ ≥ 0".encode()
+    write_text(tmp_path / "a.txt", "2 ≥ 0")
+    assert (tmp_path / "a.txt").read_bytes() == "2 ≥ 0".encode()
 
 
 def test_a_file_that_fails_halfway_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
