@@ -16,13 +16,14 @@ from zeropoint.arithmetic.qparams import quantize
 from zeropoint.capture import capture
 from zeropoint.errors import ProgramError
 from zeropoint.execute.reference import Reference
+from zeropoint.graph.channels_last import channels_last
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.value import Quantized
 from zeropoint.graph.walk import walk
 from zeropoint.observe.min_max import MinMax
 from zeropoint.passes import simplify
 from zeropoint.recipe import Recipe, TensorSpec
-from zeropoint.simulation import Simulation, channels_last, every, none
+from zeropoint.simulation import Simulation, every, none
 
 SHARE = 1e-4
 """Results that may be one step off: float32 sums of another order, next to a half."""

@@ -15,7 +15,7 @@ from selenium.webdriver.chrome.service import Service
 
 import zeropoint as zp
 from zeropoint.demo import digits, train
-from zeropoint.report.report import report
+from zeropoint.report.page.report import report
 
 HERE = Path(__file__).parent
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")

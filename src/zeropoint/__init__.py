@@ -30,13 +30,14 @@ from zeropoint.observe.sigma import Sigma
 from zeropoint.observe.statistics import Statistics
 from zeropoint.pipeline import observe, quantize
 from zeropoint.recipe import Recipe, TensorSpec
-from zeropoint.report.analysis import Analysis, LayerAnalysis
-from zeropoint.report.analyze import analyze
+from zeropoint.report.analysis.analysis import Analysis, LayerAnalysis
+from zeropoint.report.analysis.analyze import analyze
+from zeropoint.report.analysis.finding import Change, Edit, Finding
 from zeropoint.report.compare import Comparison, compare
-from zeropoint.report.finding import Change, Edit, Finding
-from zeropoint.report.report import Report, report
-from zeropoint.report.sweep import Sweep, sweep
-from zeropoint.report.sweep_tensor import Activations, Rounding, Weights
+from zeropoint.report.page.report import Report, report
+from zeropoint.report.sweep.curves import Sweep
+from zeropoint.report.sweep.sweep import sweep
+from zeropoint.report.sweep.tensor import Activations, Rounding, Weights
 from zeropoint.version import VERSION as __version__
 
 __all__ = [

@@ -21,6 +21,7 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.assign import Assignment, assign
 from zeropoint.batches import Inputs
 from zeropoint.errors import CalibrationError
+from zeropoint.graph.channels_last import as_channels_last, channels_last
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.graph.walk import walk
@@ -50,7 +51,7 @@ def observe(
 ) -> dict[str, Observation]:
     """What each named value holds over all batches, in one pass."""
     observations = {name: Observation() for name in names}
-    fast = _channels_last(graph)
+    fast = channels_last(graph)
 
     def listen(name: str, x: Any) -> None:
         if name in observations:
@@ -59,7 +60,7 @@ def observe(
     for inputs in batches:  # the user's code: not in inference mode
         with torch.inference_mode():
             try:
-                walk(fast, [_as_channels_last(x) for x in inputs], listener=listen)
+                walk(fast, [as_channels_last(x) for x in inputs], listener=listen)
             except NotFinite as error:
                 raise CalibrationError(_first_not_finite(fast, inputs)) from error
     if all(observation.total == 0 for observation in observations.values()):
@@ -142,16 +143,6 @@ def _by_role(node: Node) -> dict[Role, str]:
     """The node's operands by what they are to it; of its activations the last."""
     assert isinstance(node.op, IntegerOp)  # only integer nodes are in the assignment
     return dict(zip(node.op.roles(len(node.inputs)), node.inputs, strict=True))
-
-
-def _channels_last(graph: Graph) -> Graph:
-    """The graph with convolution weights in the layout that float kernels are fastest with."""
-    constants = {name: _as_channels_last(tensor) for name, tensor in graph.constants.items()}
-    return replace(graph, constants=constants)
-
-
-def _as_channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def _first_not_finite(graph: Graph, inputs: Inputs) -> str:

@@ -37,8 +37,8 @@ from zeropoint.errors import DataError, FileError, ZeropointError
 from zeropoint.plan import Plan
 from zeropoint.progress import Progress
 from zeropoint.report.compare import measure_latency, top1
-from zeropoint.report.report import report as write_report
-from zeropoint.report.report import writable
+from zeropoint.report.page.report import report as write_report
+from zeropoint.report.page.report import writable
 from zeropoint.source import first_line, load_model
 
 USERS_MISTAKE = 2
@@ -84,6 +84,25 @@ class Calibrator(enum.StrEnum):
 
     MSE = "mse"
     MIN_MAX = "min-max"
+    MOVING_AVERAGE = "moving-average"
+    SIGMA = "sigma"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    BEST = "best"
+
+    @property
+    def chosen(self) -> zp.TensorSpec:
+        """The specification of activations that the name stands for."""
+        made = {
+            Calibrator.MSE: zp.MSE,
+            Calibrator.MIN_MAX: zp.MinMax,
+            Calibrator.MOVING_AVERAGE: zp.MovingAverage,
+            Calibrator.SIGMA: zp.Sigma,
+            Calibrator.PERCENTILE: zp.Percentile,
+            Calibrator.ENTROPY: zp.Entropy,
+            Calibrator.BEST: zp.Best,
+        }
+        return replace(zp.Recipe().activations, calibrator=made[self]())
 
 
 SourceArgument = Annotated[
@@ -409,10 +428,9 @@ def recipe_of(
     bits_weights: int, bits_activations: int, calibrator: Calibrator, keep_float: list[str]
 ) -> zp.Recipe:
     ordinary = zp.Recipe()
-    chosen = zp.MSE() if calibrator is Calibrator.MSE else zp.MinMax()
     return zp.Recipe(
         weights=replace(ordinary.weights, bits=bits_weights),
-        activations=replace(ordinary.activations, bits=bits_activations, calibrator=chosen),
+        activations=replace(calibrator.chosen, bits=bits_activations),
         overrides=dict.fromkeys(keep_float),
     )
 

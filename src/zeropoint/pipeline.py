@@ -74,7 +74,7 @@ def quantize(
     with clock.stage("calibrate"):
         assignment = assign(graph, recipe, TARGETS[engine])
         if isinstance(data, Statistics):
-            data.check(_places(graph), data.weights)
+            data.check(places_of(graph), data.weights)
             observations = data.observations
         else:
             observations = data.observe(graph, assignment.own, "calibrate", report)
@@ -116,13 +116,13 @@ def observe(
     data = _Data(model, loader, samples)
     report("capture", 0, None)
     graph = simplify(capture(model, data.example))
-    places = _places(graph)
+    places = places_of(graph)
     observations = data.observe(graph, places, "observe", report)
     return Statistics(
         values={name: Observed(*place, observations[name]) for name, place in places.items()},
         input_shapes=tuple(tuple(x.shape) for x in data.example),
         samples=data.samples,
-        weights=_checksums(model),
+        weights=checksums(model),
     )
 
 
@@ -158,11 +158,11 @@ class _Data:
 
 def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
     """Inputs as those that were observed, but for their contents, which nobody looks at."""
-    statistics.check(statistics.places, _checksums(model))
+    statistics.check(statistics.places, checksums(model))
     return tuple(torch.zeros(shape) for shape in statistics.input_shapes)
 
 
-def _places(graph: Graph) -> dict[str, tuple[str, Shape]]:
+def places_of(graph: Graph) -> dict[str, tuple[str, Shape]]:
     """The layer and the shape of each value that may get a grid: float32, and computed."""
     places = {}
     for name, value in graph.values.items():
@@ -172,7 +172,7 @@ def _places(graph: Graph) -> dict[str, tuple[str, Shape]]:
     return places
 
 
-def _checksums(model: nn.Module) -> dict[str, int]:
+def checksums(model: nn.Module) -> dict[str, int]:
     """A number for the contents of each parameter and buffer, by its name."""
     return {
         name: zlib.crc32(tensor.detach().cpu().contiguous().numpy().data)

@@ -12,7 +12,6 @@ With all units on, the values are those of the program under the Float32 profile
 float32 sums of the two differ in their last bit; with all off, those of the float model.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize, quantize, simulate
 from zeropoint.errors import ProgramError
+from zeropoint.graph.channels_last import as_channels_last
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import Grid, IntegerOp, Op, Role
 from zeropoint.graph.value import Quantized
@@ -177,28 +177,6 @@ def every(name: str) -> bool:
 def none(name: str) -> bool:
     """All units off: the float model."""
     return False
-
-
-def sqnr_db(signal: float, noise: float) -> float:
-    """Decibels of a signal's power over that of its error: infinite without an error.
-
-    >>> sqnr_db(100.0, 1.0)
-    20.0
-    """
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
-
-
-def channels_last(graph: Graph) -> Graph:
-    """The graph with convolution weights in the layout that float kernels are fastest with."""
-    constants = {name: as_channels_last(tensor) for name, tensor in graph.constants.items()}
-    return replace(graph, constants=constants)
-
-
-def as_channels_last(x: Tensor) -> Tensor:
-    """An image tensor in channels_last; any other tensor as it is."""
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def _first_difference(graph: Graph, program: Program) -> str | None:

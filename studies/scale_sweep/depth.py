@@ -21,8 +21,8 @@ from torch import Tensor, nn
 import zeropoint as zp
 from studies.scale_sweep.norm_factor import Facts
 from studies.scale_sweep.photograph import BRIGHTEST, PHOTOGRAPHS, colour
-from zeropoint.report.sweep_tensor import Rounding
-from zeropoint.simulation import sqnr_db
+from zeropoint.observe.error import sqnr_db
+from zeropoint.report.sweep.tensor import Rounding
 
 DEPTHS = (1, 2, 3, 5, 10)
 FACTOR = 64.0

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from studies.scale_sweep.depth import DEPTHS, VARIANTS, image, network
 from studies.scale_sweep.norm_factor import Facts
-from zeropoint.report.sweep import sweep
-from zeropoint.report.sweep_tensor import Activations
+from zeropoint.report.sweep.sweep import sweep
+from zeropoint.report.sweep.tensor import Activations
 
 INCHES = (7.0, 3.2)
 

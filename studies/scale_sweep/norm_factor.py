@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zeropoint.report.sweep_tensor import Rounding
+from zeropoint.report.sweep.tensor import Rounding
 
 TIMES = 128
 LOW, HIGH = -128, 127

@@ -22,7 +22,7 @@ from studies.scale_sweep.norm_factor import (
     parameters,
     products,
 )
-from zeropoint.report.sweep_tensor import Rounding
+from zeropoint.report.sweep.tensor import Rounding
 
 HALF = 0.5
 """What flooring drops on average, in steps."""

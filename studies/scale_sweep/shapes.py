@@ -16,11 +16,11 @@ from torch import Tensor, nn
 import zeropoint as zp
 from studies.scale_sweep.norm_factor import Facts
 from studies.scale_sweep.photograph import colour, grey
+from zeropoint.observe.error import sqnr_db
 from zeropoint.observe.min_max import MinMax
-from zeropoint.report.sweep import sweep
-from zeropoint.report.sweep_curves import Sweep, least
-from zeropoint.report.sweep_tensor import Rounding, Weights
-from zeropoint.simulation import sqnr_db
+from zeropoint.report.sweep.curves import Sweep, least
+from zeropoint.report.sweep.sweep import sweep
+from zeropoint.report.sweep.tensor import Rounding, Weights
 
 STEP = 1 / 64
 DIVISORS = np.sort(np.concatenate([np.geomspace(16, 512, 81), np.arange(60, 70, 0.5)]))

@@ -115,3 +115,13 @@ def test_rows_of_weights_lose_little() -> None:
     error = simulate(rows, grid_over(low, high, INT8, True, axis=0)) - rows
     assert (rows.square().sum(1) > 1000 * error.square().sum(1)).all()
     assert (torch.maximum(-low, high) > 0.5 * rows.abs().amax(1)).all()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_pixels_of_few_levels_keep_most_of_their_range(bits: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    pixels = (120 + 60 * torch.randn(100_000, generator=generator)).round().clamp(0, 255)
+    observation = observed((pixels / 255 - 0.5) / 0.5)
+    low, high = Entropy().from_observation(observation, IntegerType(bits, signed=False), False)
+    assert low < -0.5
+    assert high > 0.5

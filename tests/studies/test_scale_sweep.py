@@ -20,8 +20,8 @@ from studies.scale_sweep.norm_factor import (
 from studies.scale_sweep.photograph import colour, grey
 from studies.scale_sweep.remainder import dropped, explanation
 from studies.scale_sweep.tables import spread, tables
-from zeropoint.report.sweep import sweep
-from zeropoint.report.sweep_tensor import Rounding, Weights
+from zeropoint.report.sweep.sweep import sweep
+from zeropoint.report.sweep.tensor import Rounding, Weights
 
 RESULTS = committed()
 PAGE = (HERE / "README.md").read_text()

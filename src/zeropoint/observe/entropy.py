@@ -7,7 +7,8 @@
        group spread evenly over its bins that are not empty: what rounding does
 
 both divided by their sums. The outliers are in P and not in Q: that is the price of clipping. A
-range whose last bin is empty although something lies beyond has an infinite divergence. Exact zeros
+range whose last bin is empty although something lies beyond has an infinite divergence, and so has
+one that clips but holds no more filled bins than there are levels. Exact zeros
 are left out: after a ReLU they are most of the data, cost nothing on any grid, and would drive the
 range down to a fraction of what it should be.
 
@@ -165,6 +166,9 @@ class _Sums:
         cross += below.xlogy(spread[..., 0]) + above.xlogy(spread[..., -1])
         divergence = (own - cross) / total + (inside / total).log()
         lost = ((below > 0) & (first == 0)) | ((above > 0) & (last == 0)) | (inside == 0)
+        # Of fewer filled bins than levels nothing is rounded: the divergence would see no price.
+        filled = self.filled[:, end] - self.filled[:, begin]
+        lost |= (filled <= levels) & (below + above > 0)
         return divergence.masked_fill_(lost, torch.inf)
 
 

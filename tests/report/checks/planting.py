@@ -11,9 +11,9 @@ from tests.nets import images, lowered, seeded
 from zeropoint.capture import capture
 from zeropoint.graph.graph import Graph
 from zeropoint.passes import simplify
-from zeropoint.report.analysis import Analysis
-from zeropoint.report.analyze_survey import Survey
-from zeropoint.report.finding import Finding
+from zeropoint.report.analysis.analysis import Analysis
+from zeropoint.report.analysis.finding import Finding
+from zeropoint.report.analysis.survey import Survey
 
 TOLERANCE_DB = 1.0
 """How much less than predicted the layer's own SQNR may gain."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 import zeropoint as zp
 from tests.nets import images, lowered, seeded
 from tests.report.checks.planting import captured, chain
-from zeropoint.report.analyze_survey import Survey
+from zeropoint.report.analysis.survey import Survey
 from zeropoint.report.checks.case import make_case
 from zeropoint.report.checks.evidence import Case
 

@@ -6,7 +6,7 @@ import torch
 import zeropoint as zp
 from tests.nets import images, lowered
 from tests.report.checks.planting import captured, chain
-from zeropoint.report.analyze_survey import Survey
+from zeropoint.report.analysis.survey import Survey
 from zeropoint.report.checks.case import make_case
 from zeropoint.report.checks.evidence import Evidence, OutputNoise, decibels, levels
 

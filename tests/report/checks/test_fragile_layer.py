@@ -3,7 +3,7 @@ from torch import Tensor
 import zeropoint as zp
 from tests.nets import images
 from tests.report.checks.planting import Chain, analyzed, assert_mended, chain, the_finding
-from zeropoint.report.analyze import analyze
+from zeropoint.report.analysis.analyze import analyze
 
 
 def planted() -> tuple[Chain, Tensor]:

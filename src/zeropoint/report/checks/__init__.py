@@ -6,6 +6,7 @@ layer's recipe the one that gains more is kept; what nobody can predict a gain f
 
 from collections.abc import Callable, Iterator
 
+from zeropoint.report.analysis.finding import Finding
 from zeropoint.report.checks.clipped_activation import clipped_activation
 from zeropoint.report.checks.dead_channels import dead_channels
 from zeropoint.report.checks.evidence import Case
@@ -16,7 +17,6 @@ from zeropoint.report.checks.lopsided_data import lopsided_data
 from zeropoint.report.checks.outlier_channel import outlier_channel
 from zeropoint.report.checks.too_few_bits import too_few_bits
 from zeropoint.report.checks.unused_codes import unused_codes
-from zeropoint.report.finding import Finding
 
 Check = Callable[[Case], Iterator[Finding]]
 

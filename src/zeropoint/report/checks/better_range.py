@@ -9,8 +9,8 @@ from zeropoint.observe.calibrator import Calibrator, grid_of, grid_over
 from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.mse import MSE
 from zeropoint.observe.percentile import Percentile
+from zeropoint.report.analysis.finding import Change, Edit
 from zeropoint.report.checks.evidence import Evidence
-from zeropoint.report.finding import Change, Edit
 
 CALIBRATORS: tuple[Calibrator, ...] = (MSE(), MinMax(), Percentile())
 """Of equals the first is proposed."""

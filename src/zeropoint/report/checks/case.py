@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from zeropoint.graph.graph import Origin
 from zeropoint.ops.concat import Concat
 from zeropoint.recipe import covers
-from zeropoint.report.analysis import LayerAnalysis
-from zeropoint.report.analyze_tally import Tally
+from zeropoint.report.analysis.analysis import LayerAnalysis
+from zeropoint.report.analysis.tally import Tally
 from zeropoint.report.checks.evidence import Case, Evidence, OutputNoise
 from zeropoint.simulation import Simulation, Unit
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from zeropoint.report.analysis.finding import Finding
 from zeropoint.report.checks.evidence import Case
-from zeropoint.report.finding import Finding
 
 SHARE = 1 / 8
 """The least share of a layer's channels that is worth a word."""

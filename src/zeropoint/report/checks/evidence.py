@@ -21,9 +21,9 @@ from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.observe.calibrator import grid_over
 from zeropoint.observe.error import simulated_error
 from zeropoint.observe.min_max import MinMax
-from zeropoint.report.analysis import LayerAnalysis
-from zeropoint.report.analyze_tally import Tally
-from zeropoint.report.finding import Change, Finding
+from zeropoint.report.analysis.analysis import LayerAnalysis
+from zeropoint.report.analysis.finding import Change, Finding
+from zeropoint.report.analysis.tally import Tally
 from zeropoint.simulation import Simulation, Unit
 
 OUTPUT_GAIN_DB = 0.1

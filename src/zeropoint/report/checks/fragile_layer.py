@@ -6,8 +6,8 @@ integers read it.
 
 from collections.abc import Iterator
 
+from zeropoint.report.analysis.finding import Change, Finding
 from zeropoint.report.checks.evidence import Case
-from zeropoint.report.finding import Change, Finding
 
 LOW_DB = 20.0
 """An own SQNR that 8 bits should always reach."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from zeropoint.report.analysis.finding import Finding
 from zeropoint.report.checks.better_range import better_range, spelled
 from zeropoint.report.checks.evidence import Case, Evidence, levels
-from zeropoint.report.finding import Finding
 
 CODES = 256
 

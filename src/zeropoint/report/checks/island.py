@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from zeropoint.graph.graph import Node
 from zeropoint.ops.opaque import Opaque
+from zeropoint.report.analysis.finding import Change, Finding
 from zeropoint.report.checks.evidence import Case, Evidence
-from zeropoint.report.finding import Change, Finding
 
 BY_RECIPE = "kept float by the recipe"
 

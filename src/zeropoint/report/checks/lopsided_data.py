@@ -6,9 +6,9 @@ side, as of SiLU, hardswish or leaky ReLU, that costs up to half of the codes.
 
 from collections.abc import Iterator
 
+from zeropoint.report.analysis.finding import Change, Edit, Finding
 from zeropoint.report.checks.better_range import is_symmetric, regridded, spelled
 from zeropoint.report.checks.evidence import Case
-from zeropoint.report.finding import Change, Edit, Finding
 
 
 def lopsided_data(case: Case) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ output channel costs nothing at run time.
 from collections.abc import Iterator
 
 from zeropoint.arithmetic.granularity import PerChannel
+from zeropoint.report.analysis.finding import Change, Edit, Finding
 from zeropoint.report.checks.evidence import Case
-from zeropoint.report.finding import Change, Edit, Finding
 
 
 def outlier_channel(case: Case) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from zeropoint.arithmetic.granularity import PerChannel, PerTensor
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.report.analysis.finding import Change, Edit, Finding
 from zeropoint.report.checks.better_range import is_symmetric, regridded
 from zeropoint.report.checks.evidence import Case, Evidence
-from zeropoint.report.finding import Change, Edit, Finding
 
 BITS = 8
 

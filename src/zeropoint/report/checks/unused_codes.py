@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from zeropoint.report.analysis.finding import Finding
 from zeropoint.report.checks.better_range import better_range, spelled
 from zeropoint.report.checks.evidence import Case
-from zeropoint.report.finding import Finding
 
 
 def unused_codes(case: Case) -> Iterator[Finding]:
