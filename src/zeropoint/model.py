@@ -11,6 +11,7 @@ from torch import Tensor
 from zeropoint.batches import misfit
 from zeropoint.errors import EngineError
 from zeropoint.execute.engines import best_executor
+from zeropoint.export import export
 from zeropoint.graph.structure import nest
 from zeropoint.ops.quantize import Quantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
@@ -81,6 +82,13 @@ class QuantizedModel:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .safetensors file, atomically; FileError if it cannot be written."""
         file.save(self._program, path)
+
+    def export(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the program in the format of the path's suffix: .onnx, .xml, .pt2 or .c.
+
+        ExportError or FileError, with nothing written, if that is impossible.
+        """
+        export(self._program, path, **options)
 
     def eval(self) -> "QuantizedModel":
         """The model itself: it has no other mode. Lets evaluation loops treat it like a module."""
