@@ -25,13 +25,17 @@ from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.mse import MSE
 from zeropoint.pipeline import quantize
 from zeropoint.recipe import Recipe, TensorSpec
+from zeropoint.report.certificate import Certificate
 from zeropoint.report.compare import Comparison, compare
+from zeropoint.report.prove import Proof, prove
+from zeropoint.report.verify import verify
 from zeropoint.version import VERSION as __version__
 
 __all__ = [
     "MSE",
     "CalibrationError",
     "CaptureError",
+    "Certificate",
     "Comparison",
     "DataError",
     "Engine",
@@ -43,6 +47,7 @@ __all__ = [
     "PerChannel",
     "PerTensor",
     "ProgramError",
+    "Proof",
     "QuantizedModel",
     "Recipe",
     "RecipeError",
@@ -52,5 +57,7 @@ __all__ = [
     "compare",
     "engines",
     "load",
+    "prove",
     "quantize",
+    "verify",
 ]

@@ -1,0 +1,242 @@
+"""verify(): every engine and every exported file beside the reference, integer by integer.
+
+operators   each alone, given the reference's own integers: a difference is the operator's own
+outputs     of the whole network: where differences of operators add up, and decisions flip
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeropoint.arithmetic.qparams import QParams, broadcast, dequantize
+from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
+from zeropoint.batches import Inputs, calibration_batches, first_and_all
+from zeropoint.errors import EngineError, ZeropointError
+from zeropoint.execute.engines import engines as all_engines
+from zeropoint.execute.engines import make_executor
+from zeropoint.execute.executor import Executor
+from zeropoint.execute.files import open_file
+from zeropoint.execute.reference import Reference
+from zeropoint.graph.graph import Node
+from zeropoint.model import QuantizedModel
+from zeropoint.program.file import digest
+from zeropoint.program.isolate import activations_of, integer_nodes, isolate
+from zeropoint.program.program import Program
+from zeropoint.progress import Progress, silent
+from zeropoint.report.certificate import Certificate, Count, EngineCheck, OperatorCheck
+from zeropoint.version import VERSION
+
+PROFILES: Mapping[str, Arithmetic] = {
+    "float32": Float32(),
+    "fixed point, single": FixedPoint("single"),
+    "fixed point, double": FixedPoint("double"),
+}
+
+SMALLEST_DIFFERENCE = 2.0**-20
+"""Outputs this close, relative to the largest, differ by float32 rounding alone."""
+
+
+def verify(
+    q: QuantizedModel,
+    loader: Iterable[object],
+    engines: Sequence[str] | None = None,
+    *,
+    files: Sequence[str | Path] = (),
+    samples: int = 64,
+    progress: Progress | None = None,
+) -> Certificate:
+    """Compare engines (by default every usable one but the reference) and exported files.
+
+    An engine or a file that cannot run this program is told in its row. EngineError for the name
+    of an engine that does not exist, CalibrationError for data that do not fit the model.
+    """
+    program, report = q.program, progress or silent
+    checks = [_engine_check(program, name) for name in _chosen(engines)]
+    checks += [_file_check(program, path) for path in files]
+    reference, done = Reference(program), 0
+    for inputs in _batches(program, loader, samples):
+        seen: dict[str, Any] = {}
+        expected = reference.trace(inputs, seen.__setitem__)
+        for check in checks:
+            check.add(inputs, expected, seen)
+        done += len(inputs[0])
+        report("verify", done, samples)
+    return Certificate(
+        model=program.provenance.model,
+        samples=done,
+        digest=digest(program),
+        versions=_versions(),
+        checks=tuple(check.result() for check in checks),
+    )
+
+
+def _chosen(engines: Sequence[str] | None) -> list[str]:
+    known = {engine.name: engine for engine in all_engines()}
+    if engines is None:
+        return [name for name, engine in known.items() if engine.usable and name != "reference"]
+    for name in engines:
+        if name not in known:
+            raise EngineError(f"there is no engine {name!r}; choose from {', '.join(known)}")
+    return list(engines)
+
+
+def _batches(program: Program, loader: Iterable[object], samples: int) -> Iterator[Inputs]:
+    shapes = {name: program.graph.values[name].shape for name in program.graph.inputs}
+    _, batches = first_and_all(loader)
+    return calibration_batches(batches, shapes, samples, lambda done: None)
+
+
+def _versions() -> dict[str, str]:
+    found = {"zeropoint": VERSION, "torch": torch.__version__}
+    for package in ("onnxruntime", "openvino"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+# --- one engine ----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Check:
+    """An executor of the whole program and one of each operator, and what they have amounted to."""
+
+    name: str
+    whole: Executor | None
+    operators: Sequence["_Operator"]
+    failure: str = ""
+    outputs: int = 0
+    differing: int = 0
+    largest_output: float = 0.0
+    largest_difference: float = 0.0
+    decisions: int = 0
+    flips: int = 0
+
+    def add(self, inputs: Inputs, expected: Sequence[Tensor], seen: Mapping[str, Tensor]) -> None:
+        if self.whole is None:
+            return
+        try:
+            found = self.whole.run(inputs)
+            for operator in self.operators:
+                operator.add(seen)
+        except (RuntimeError, ZeropointError) as error:
+            self.failure, self.whole = str(error).partition("\n")[0], None
+            return
+        for ours, theirs in zip(found, expected, strict=True):
+            self._outputs(ours, theirs)
+        if len(found) == 1 and found[0].ndim == 2 and found[0].shape[1] > 1:
+            self.decisions += len(found[0])
+            self.flips += int((found[0].argmax(1) != expected[0].argmax(1)).sum())
+
+    def _outputs(self, ours: Tensor, theirs: Tensor) -> None:
+        distance, size = (ours - theirs).abs(), theirs.abs().max().item()
+        self.outputs += ours.numel()
+        self.differing += int((distance > SMALLEST_DIFFERENCE * size).sum())
+        self.largest_output = max(self.largest_output, size)
+        self.largest_difference = max(self.largest_difference, distance.max().item())
+
+    def result(self) -> EngineCheck:
+        return EngineCheck(
+            engine=self.name,
+            outputs=self.outputs,
+            outputs_differing=self.differing,
+            relative_difference=self.largest_difference / (self.largest_output or 1.0),
+            decisions=self.decisions,
+            flips=self.flips,
+            profile=_profile(self.operators),
+            operators=tuple(operator.result() for operator in self.operators),
+            failure=self.failure,
+        )
+
+
+def _engine_check(program: Program, name: str) -> _Check:
+    try:
+        operators = [
+            _Operator(program, node, alone, make_executor(alone, name))
+            for node in integer_nodes(program)
+            if (alone := isolate(program, node)) is not None
+        ]
+        return _Check(name, make_executor(program, name), operators)
+    except ZeropointError as error:
+        return _Check(name, None, (), failure=str(error))
+
+
+def _file_check(program: Program, path: str | Path) -> _Check:
+    """A file shows its outputs only; its operators are those of the engine that runs it."""
+    try:
+        return _Check(Path(path).name, open_file(program, path), ())
+    except ZeropointError as error:
+        return _Check(Path(path).name, None, (), failure=str(error))
+
+
+# --- one operator --------------------------------------------------------------------------------
+
+
+@dataclass
+class _Operator:
+    """An operator on an engine beside the reference's three profiles."""
+
+    program: Program
+    node: Node
+    alone: Program
+    executor: Executor
+    count: Count = Count()
+    by_profile: dict[str, Count] = field(default_factory=dict)
+
+    def add(self, seen: Mapping[str, Tensor]) -> None:
+        values = self.program.graph.values
+        operands = [
+            dequantize(seen[name], _grid(values[name].params))
+            for name in activations_of(self.program, self.node)
+        ]
+        grid = _grid(values[self.node.output].params)
+        found = _codes(self.executor.run(operands)[0], grid)
+        self.count += _difference(found, seen[self.node.output].to(torch.int64), grid)
+        if self.by_profile and self.count.differing == 0:
+            return  # the first batch has told the profiles apart as far as they differ
+        for name, profile in PROFILES.items():
+            theirs = Reference(self.alone, profile).run(operands)[0]
+            counted = _difference(found, _codes(theirs, grid), grid)
+            self.by_profile[name] = self.by_profile.get(name, Count()) + counted
+
+    def result(self) -> OperatorCheck:
+        origin = self.node.origin
+        return OperatorCheck(self.node.output, origin.layer, self.node.op.name, self.count)
+
+
+def _codes(real: Tensor, grid: QParams) -> Tensor:
+    """The integers that a dequantized result stands for."""
+    scale = broadcast(grid.scale, real.ndim, grid.axis).to(torch.float64)
+    zero_point = broadcast(grid.zero_point, real.ndim, grid.axis)
+    return torch.round(real.to(torch.float64) / scale).to(torch.int64) + zero_point
+
+
+def _difference(found: Tensor, expected: Tensor, grid: QParams) -> Count:
+    steps = (found - expected).abs()
+    if grid.type.bits == 32:  # it left as float32, whose own steps are wider beyond 2^24
+        steps = torch.where(steps <= expected.abs() * SMALLEST_DIFFERENCE, 0, steps)
+    return Count(steps.numel(), int(steps.count_nonzero()), int(steps.max()))
+
+
+def _grid(params: QParams | None) -> QParams:
+    assert params is not None  # integer nodes read and write integers
+    return params
+
+
+def _profile(operators: Sequence[_Operator]) -> str:
+    totals = {
+        name: sum((each.by_profile.get(name, Count()) for each in operators), start=Count())
+        for name in PROFILES
+    }
+    if not any(total.compared for total in totals.values()):
+        return ""
+    best = min(totals, key=lambda name: totals[name].differing)
+    total = totals[best]
+    exactly = "" if total.differing else ", exactly"
+    return f"{best}{exactly}"
