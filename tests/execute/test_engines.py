@@ -40,12 +40,14 @@ def program() -> Case:
 
 @pytest.mark.usefixtures("all_kernels")
 def test_engines_are_listed_fastest_first() -> None:
-    assert engines() == [Engine("onednn", True), Engine("reference", True)]
+    assert [engine.name for engine in engines()] == ["onednn", "onnxruntime", "reference"]
+    assert engines()[0] == Engine("onednn", True)
+    assert engines()[-1] == Engine("reference", True)
 
 
 @pytest.mark.usefixtures("no_kernels")
 def test_an_engine_that_is_not_usable_is_listed_with_its_reason() -> None:
-    assert engines() == [Engine("onednn", False, REASON), Engine("reference", True)]
+    assert engines()[0] == Engine("onednn", False, REASON)
 
 
 @pytest.mark.usefixtures("all_kernels")
@@ -60,9 +62,8 @@ def test_an_engine_is_chosen_by_name(name: str) -> None:
 
 
 def test_an_unknown_engine_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(
-        EngineError, match="no engine 'tensorrt'; choose one of auto, onednn, reference"
-    ):
+    known = "auto, onednn, onnxruntime, reference"
+    with pytest.raises(EngineError, match=f"no engine 'tensorrt'; choose one of {known}"):
         choose_engine("tensorrt")
 
 

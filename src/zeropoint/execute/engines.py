@@ -9,6 +9,8 @@ from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onednn import OneDnn
 from zeropoint.execute.onednn import why_unusable as why_no_onednn
+from zeropoint.execute.onnxruntime import OnnxRuntime
+from zeropoint.execute.onnxruntime import why_unusable as why_no_onnxruntime
 from zeropoint.execute.reference import Reference
 from zeropoint.program.program import Program
 
@@ -22,13 +24,23 @@ class Engine:
     reason: str = ""
 
 
-_MAKERS: dict[str, Callable[[Program], Executor]] = {"onednn": OneDnn, "reference": Reference}
+_MAKERS: dict[str, Callable[[Program], Executor]] = {
+    "onednn": OneDnn,
+    "onnxruntime": OnnxRuntime,
+    "reference": Reference,
+}
+
+_REASONS: dict[str, Callable[[], str | None]] = {
+    "onednn": lambda: why_no_onednn(),  # looked up when it is called: tests replace it
+    "onnxruntime": lambda: why_no_onnxruntime(),
+    "reference": lambda: None,
+}
 
 
 def engines() -> list[Engine]:
     """Every engine, fastest first, and whether this machine can run it."""
-    reason = why_no_onednn()
-    return [Engine("onednn", reason is None, reason or ""), Engine("reference", True)]
+    reasons = {name: why_unusable() for name, why_unusable in _REASONS.items()}
+    return [Engine(name, reason is None, reason or "") for name, reason in reasons.items()]
 
 
 def choose_engine(name: str) -> str:

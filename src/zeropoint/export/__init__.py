@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from zeropoint.errors import ExportError
+from zeropoint.export.c import FORMAT as C
 from zeropoint.export.format import Format
+from zeropoint.export.onnx import FORMAT as ONNX
 from zeropoint.program.program import Program
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (ONNX, C)
 
 
 def export(program: Program, path: str | os.PathLike[str], **options: Any) -> None:
