@@ -195,6 +195,22 @@ def test_the_input_has_the_specification_of_the_layer_that_reads_it() -> None:
     assert result.own["x"].bits == 6
 
 
+def test_the_name_of_an_input_is_a_key_too() -> None:
+    net = Net()
+    y = net.conv("b", net.conv("a", net.x))
+    wide, narrow = Recipe(activations=TensorSpec(bits=7)), Recipe(activations=TensorSpec(bits=6))
+    result = net.assign(y, recipe=Recipe(overrides={"x": wide, "a": narrow}))
+    assert {name: spec.bits for name, spec in result.own.items()} == {"x": 7, "a": 6}
+
+
+def test_a_pattern_speaks_of_layers_only() -> None:
+    net = Net()
+    y = net.conv("b", net.conv("a", net.x))
+    other, narrow = Recipe(activations=TensorSpec(bits=7)), Recipe(activations=TensorSpec(bits=6))
+    result = net.assign(y, recipe=Recipe(overrides={"*": other, "a": narrow}))
+    assert result.own["x"].bits == 6
+
+
 # --- errors ------------------------------------------------------------------------------------
 
 
@@ -234,4 +250,12 @@ def test_activations_that_the_engine_cannot_run_name_the_layer() -> None:
     y = net.conv("b", net.conv("a", net.x))
     narrow = Recipe(overrides={"a": Recipe(activations=TensorSpec(bits=4))})
     with pytest.raises(RecipeError, match=r"a asks for 4-bit activations, which the old engine"):
+        net.assign(y, recipe=narrow, target=Target("old", bits=range(8, 9)))
+
+
+def test_an_input_that_the_engine_cannot_run_is_named() -> None:
+    net = Net()
+    y = net.conv("b", net.conv("a", net.x))
+    narrow = Recipe(overrides={"x": Recipe(activations=TensorSpec(bits=4))})
+    with pytest.raises(RecipeError, match=r"x asks for 4-bit activations, which the old engine"):
         net.assign(y, recipe=narrow, target=Target("old", bits=range(8, 9)))

@@ -58,10 +58,10 @@ def test_only_the_named_values_are_observed_and_completely(residual: Graph) -> N
         walk(residual, [x], listener=lambda name, value: expected.update({name: value}))
     found = observe(residual, [(x[:2],), (x[2:],)], ["x", "fc"])
     assert found.keys() == {"x", "fc"}
-    for name, histogram in found.items():
-        assert histogram.total == expected[name].numel()
-        assert histogram.low == pytest.approx(expected[name].min().item(), abs=1e-5)
-        assert histogram.high == pytest.approx(expected[name].max().item(), abs=1e-5)
+    for name, observation in found.items():
+        assert observation.total == expected[name].numel()
+        assert observation.low == pytest.approx(expected[name].min().item(), abs=1e-5)
+        assert observation.high == pytest.approx(expected[name].max().item(), abs=1e-5)
 
 
 def test_neither_order_nor_cut_of_the_batches_changes_the_plan(residual: Graph) -> None:
@@ -332,8 +332,8 @@ def test_tied_and_moved_values_share_the_grid_of_their_owner() -> None:
 
 def test_assignment_and_statistics_are_all_that_a_plan_is_made_of(residual: Graph) -> None:
     assignment = assign(residual, MIN_MAX, ONEDNN)
-    histograms = observe(residual, [(images(),)], assignment.own)
-    assert_equal(choose(residual, assignment, histograms), plan_of(residual, images()))
+    observations = observe(residual, [(images(),)], assignment.own)
+    assert_equal(choose(residual, assignment, observations), plan_of(residual, images()))
 
 
 # --- data that cannot calibrate ----------------------------------------------------------------

@@ -173,6 +173,32 @@ def test_compare_shows_both_networks(zeropoint: Shell) -> None:
     assert {"float_accuracy", "int8_accuracy", "agreement", "flips", "size_ratio"} <= set(facts)
 
 
+def test_report_writes_a_page_and_the_same_numbers_as_json(zeropoint: Shell) -> None:
+    out = zeropoint.folder / "page.html"
+    command = ("report", zeropoint.source, zeropoint.file, "--data", zeropoint.data, "--out", out)
+    outcome = zeropoint(*command, "--no-latency", "--analysed", 4)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"Wrote {out}" in outcome.out
+    assert out.read_text().startswith("<!doctype html>")
+    facts = json.loads(out.with_suffix(".json").read_text())
+    assert facts["comparison"]["samples"] == 10
+    assert facts["samples"] == 4
+
+
+def test_report_prints_only_json_when_asked(zeropoint: Shell) -> None:
+    out = zeropoint.folder / "page.html"
+    command = ("report", zeropoint.source, zeropoint.file, "--data", zeropoint.data, "--out", out)
+    facts = zeropoint(*command, "--no-latency", "--samples", 4, "--json").facts
+    assert facts["comparison"]["samples"] == 4
+    assert facts == json.loads(out.with_suffix(".json").read_text())
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(zeropoint: Shell) -> None:
+    out = zeropoint.folder / "nowhere" / "page.html"
+    outcome = zeropoint("report", "no_such_module:f", "a", "--data", "./nowhere", "--out", out)
+    assert_mistake(outcome, f"{out} cannot be written")
+
+
 def test_evaluate_counts_what_is_right(zeropoint: Shell) -> None:
     command = ("evaluate", zeropoint.file, "--data", zeropoint.data)
     facts = zeropoint(*command, "--json").facts
@@ -213,7 +239,7 @@ def test_inspect_prints_the_whole_program_when_asked(zeropoint: Shell) -> None:
 def test_help_names_every_command(zeropoint: Shell) -> None:
     outcome = zeropoint("--help")
     assert outcome.code == 0
-    for command in ("demo", "quantize", "compare", "evaluate", "bench", "inspect"):
+    for command in ("demo", "quantize", "compare", "report", "evaluate", "bench", "inspect"):
         assert command in outcome.out
 
 

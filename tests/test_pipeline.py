@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import zeropoint as zp
+from benchmarks.images import images as photographs
+from benchmarks.networks.batch_norm import settle_batch_norm
+from benchmarks.networks.resnet import resnet18
 from tests.nets import Islands, MobileNetLike, Residual, images, seeded
 from zeropoint.errors import (
     CalibrationError,
@@ -229,6 +232,132 @@ def test_progress_and_timings_tell_the_stages() -> None:
     assert all(seconds >= 0 for seconds in quantized.timings.values())
 
 
+# --- statistics in place of a loader -----------------------------------------------------------
+
+LOADER = [images(seed=seed) for seed in range(3)]
+EVERY_CALIBRATOR = (
+    zp.MinMax(),
+    zp.MSE(),
+    zp.MovingAverage(),
+    zp.Sigma(),
+    zp.Percentile(),
+    zp.Entropy(),
+    zp.Best(),
+)
+
+
+@pytest.mark.parametrize("kind", [Residual, MobileNetLike, Islands])
+def test_every_activation_is_observed_and_nothing_else(kind: Callable[[], nn.Module]) -> None:
+    statistics = zp.observe(seeded(kind()), LOADER)
+    assert statistics.samples == 12
+    assert statistics.input_shapes == ((4, 3, 8, 8),)
+    assert statistics.values["x"].layer == ""
+    assert statistics.values["x"].observation.total == 12 * 3 * 8 * 8
+    assert {value.observation.total % 12 for value in statistics.values.values()} == {0}
+    assert not [name for name in statistics.values if "weight" in name or "bias" in name]
+
+
+@pytest.mark.parametrize("calibrator", EVERY_CALIBRATOR, ids=repr)
+@pytest.mark.parametrize("kind", [Residual, Islands])
+def test_statistics_give_the_very_plan_that_the_loader_gives(
+    kind: Callable[[], nn.Module], calibrator: Any, tmp_path: Path
+) -> None:
+    model, spec = seeded(kind()), zp.TensorSpec(calibrator=calibrator)
+    recipe = zp.Recipe(activations=spec)
+    zp.observe(model, LOADER).save(tmp_path / "a.safetensors")
+    statistics = zp.Statistics.load(tmp_path / "a.safetensors")
+    one, other = zp.quantize(model, statistics, recipe), zp.quantize(model, LOADER, recipe)
+    assert one.plan.entries == other.plan.entries
+    assert one.plan.reasons == other.plan.reasons
+    assert str(one.program) == str(other.program)
+    assert one.provenance == other.provenance
+    assert torch.equal(one(images(8)), other(images(8)))
+
+
+def test_statistics_of_two_halves_quantize_as_those_of_the_whole() -> None:
+    model = seeded(Residual())
+    merged = zp.observe(model, LOADER[:1]).merge(zp.observe(model, LOADER[1:]))
+    assert str(merged) == str(zp.observe(model, LOADER))
+    assert zp.quantize(model, merged).plan.entries == zp.quantize(model, LOADER).plan.entries
+
+
+def test_observing_reads_so_many_samples_and_tells_of_them() -> None:
+    told: list[tuple[str, int, int | None]] = []
+    model = seeded(Residual()).train()
+    statistics = zp.observe(
+        model, loader_of_tensors(), samples=6, progress=lambda *stage: told.append(stage)
+    )
+    assert statistics.samples == 6
+    assert told == [("capture", 0, None), ("observe", 4, 6), ("observe", 6, 6)]
+    assert model.training
+
+
+def test_a_model_with_several_inputs_is_observed_and_quantized_without_them() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+
+        def forward(self, left: Tensor, right: Tensor) -> Tensor:
+            y: Tensor = self.one(left) + self.other(right)
+            return y
+
+    model, pairs = seeded(Two()), [(images(), images(seed=1), LABELS)]
+    statistics = zp.observe(model, pairs)
+    assert statistics.input_shapes == ((4, 3, 8, 8), (4, 3, 8, 8))
+    assert zp.quantize(model, statistics).plan.entries == zp.quantize(model, pairs).plan.entries
+
+
+def test_statistics_of_another_model_name_the_first_difference() -> None:
+    statistics = zp.observe(seeded(Residual()), LOADER)
+    message = refusal(CalibrationError, seeded(Residual(), seed=1), statistics)
+    assert message == (
+        "the statistics are of other weights: 'stem.0.weight' has changed since; "
+        "observe this model: zp.observe(model, loader)"
+    )
+    message = refusal(CalibrationError, seeded(Islands()), statistics)
+    assert message.startswith("the statistics are of another model: it has no 'conv1.weight'; obs")
+
+
+def test_statistics_of_another_forward_name_the_first_value_that_differs() -> None:
+    class Sigmoid(Residual):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sigmoid(super().forward(x))
+
+    for model, other in ((Residual(), Sigmoid()), (Sigmoid(), Residual())):
+        statistics = zp.observe(seeded(model), LOADER)
+        message = refusal(CalibrationError, seeded(other), statistics)
+        assert message.startswith("the statistics are of another model: ")
+        assert "'sigmoid'" in message
+
+
+def test_an_input_has_a_calibrator_of_its_own_if_the_recipe_names_it() -> None:
+    own = zp.Recipe(activations=zp.TensorSpec(calibrator=zp.MinMax()))
+    plan = zp.quantize(seeded(Residual()), LOADER, zp.Recipe(overrides={"x": own})).plan
+    assert plan.entries["x"].calibrator == "MinMax()"  # type: ignore[union-attr]  # it is an Own
+    assert "MSE(p=2.0)" in str(plan)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_no_calibrator_is_better_than_mse_on_any_activation_of_resnet18(
+    resnet: zp.Statistics, bits: int, symmetric: bool
+) -> None:
+    for name, choices in resnet.choices(bits, symmetric).items():
+        most = max(choice.sqnr_db for choice in choices.values())
+        assert choices[zp.MSE()].sqnr_db >= most - 0.001, name
+
+
+@pytest.fixture(scope="module")
+def resnet() -> zp.Statistics:
+    """Of images smaller than usual, with the statistics of batch norms that belong to them."""
+    shape = (3, 64, 64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = settle_batch_norm(resnet18(), [photographs(shape, 8, seed=seed) for seed in (1, 2)])
+    return zp.observe(model, [photographs(shape, 16, seed=3)])
+
+
 # --- what bad input gets: loaders --------------------------------------------------------------
 
 
@@ -295,6 +424,16 @@ def test_the_first_layer_whose_output_is_not_finite_is_named() -> None:
 def test_no_samples_are_too_few() -> None:
     message = refusal(CalibrationError, seeded(Residual()), [images()], samples=0)
     assert message == "samples=0; calibration needs at least one"
+    with pytest.raises(CalibrationError, match="samples=-1; calibration needs at least one"):
+        zp.observe(seeded(Residual()), [images()], samples=-1)
+
+
+def test_observing_bad_batches_is_refused_as_quantizing_on_them_is() -> None:
+    for loader in ([], [images(), images(channels=1)], [torch.nan * images()], [("a.png", 3)]):
+        message = refusal(CalibrationError, seeded(Residual()), loader)
+        with pytest.raises(CalibrationError) as raised:
+            zp.observe(seeded(Residual()), loader)
+        assert str(raised.value) == message
 
 
 # --- what bad input gets: models ---------------------------------------------------------------

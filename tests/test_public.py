@@ -44,7 +44,12 @@ def test_every_public_method_says_what_it_does(name: str) -> None:
 
 def test_the_design_is_all_there() -> None:
     promised = {"quantize", "compare", "load", "engines", "Recipe", "TensorSpec", "PerChannel"}
+    promised |= {"MovingAverage", "Sigma", "Percentile", "Entropy", "Best", "Statistics", "observe"}
     assert promised | {"PerTensor", "MinMax", "MSE"} <= set(zp.__all__)
+
+
+def test_observe_is_the_function_though_a_folder_has_its_name() -> None:
+    assert inspect.isfunction(zp.observe)
 
 
 def test_every_error_is_public_and_derives_from_one_root() -> None:

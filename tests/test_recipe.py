@@ -126,6 +126,23 @@ def test_a_key_may_cover_folded_layers_among_others() -> None:
     Recipe(overrides={"layer1": None}).check_layers([CONV, norm], [CONV])
 
 
+def test_the_name_of_an_input_is_a_key_but_none_that_keeps_it_float() -> None:
+    Recipe(overrides={"x": NARROW}).check_layers([CONV], [CONV], inputs=["x"])
+    with pytest.raises(
+        RecipeError, match=r"override 'x' is None, but 'x' is an input, which is qu"
+    ):
+        Recipe(overrides={"x": None}).check_layers([CONV], [CONV], inputs=["x"])
+    with pytest.raises(RecipeError, match=r"'image_' matches no layer .*; did you mean 'image'\?"):
+        Recipe(overrides={"image_": NARROW}).check_layers([CONV], [CONV], inputs=["image"])
+    with pytest.raises(RecipeError, match=r"override 'x\*' matches no layer of the model"):
+        Recipe(overrides={"x*": NARROW}).check_layers([CONV], [CONV], inputs=["x"])
+
+
+def test_a_layer_with_the_name_of_an_input_may_be_kept_float() -> None:
+    conv = layer("x")
+    Recipe(overrides={"x": None}).check_layers([conv], [conv], inputs=["x"])
+
+
 # --- what no machine can do --------------------------------------------------------------------
 
 

@@ -21,43 +21,76 @@ from zeropoint.errors import (
 )
 from zeropoint.execute.engines import Engine, engines
 from zeropoint.model import QuantizedModel, load
+from zeropoint.observe.best import Best
+from zeropoint.observe.entropy import Entropy
 from zeropoint.observe.min_max import MinMax
+from zeropoint.observe.moving_average import MovingAverage
 from zeropoint.observe.mse import MSE
-from zeropoint.pipeline import quantize
+from zeropoint.observe.percentile import Percentile
+from zeropoint.observe.sigma import Sigma
+from zeropoint.observe.statistics import Statistics
+from zeropoint.pipeline import observe, quantize
 from zeropoint.recipe import Recipe, TensorSpec
+from zeropoint.report.analysis.analysis import Analysis, LayerAnalysis
+from zeropoint.report.analysis.analyze import analyze
+from zeropoint.report.analysis.finding import Change, Edit, Finding
 from zeropoint.report.certificate import Certificate
 from zeropoint.report.compare import Comparison, compare
+from zeropoint.report.page.report import Report, report
 from zeropoint.report.prove import Proof, prove
+from zeropoint.report.sweep.curves import Sweep
+from zeropoint.report.sweep.sweep import sweep
+from zeropoint.report.sweep.tensor import Activations, Rounding, Weights
 from zeropoint.report.verify import verify
 from zeropoint.version import VERSION as __version__
 
 __all__ = [
     "MSE",
+    "Activations",
+    "Analysis",
+    "Best",
     "CalibrationError",
     "CaptureError",
     "Certificate",
+    "Change",
     "Comparison",
     "DataError",
+    "Edit",
     "Engine",
     "EngineError",
+    "Entropy",
     "ExportError",
     "FileError",
+    "Finding",
     "GraphError",
+    "LayerAnalysis",
     "MinMax",
+    "MovingAverage",
     "PerChannel",
     "PerTensor",
+    "Percentile",
     "ProgramError",
     "Proof",
     "QuantizedModel",
     "Recipe",
     "RecipeError",
+    "Report",
+    "Rounding",
+    "Sigma",
+    "Statistics",
+    "Sweep",
     "TensorSpec",
+    "Weights",
     "ZeropointError",
     "__version__",
+    "analyze",
     "compare",
     "engines",
     "load",
+    "observe",
     "prove",
     "quantize",
+    "report",
+    "sweep",
     "verify",
 ]

@@ -156,8 +156,9 @@ def _owners(
         for name in (*_activations(node), node.output):
             if name not in shared and name not in accumulators:
                 writer = graph.producers.get(name)
-                spec = recipe.for_layer(writer.origin) if writer else None
-                own.setdefault(name, (spec or _recipe_of(recipe, node)).activations)
+                # An input is nobody's result: an override may name it instead of a layer.
+                chosen = recipe.for_layer(writer.origin) if writer else recipe.overrides.get(name)
+                own.setdefault(name, (chosen or _recipe_of(recipe, node)).activations)
     return own
 
 
@@ -171,15 +172,21 @@ def _check(
     for node in integer:
         for name, role in _operands(node):
             if role is Role.WEIGHT:
-                _refuse(node, target.refusal_of_weights(weights[name]), target)
+                _refuse(_layer(node), target.refusal_of_weights(weights[name]), target)
         if node.output in own:
-            _refuse(node, target.refusal_of_activations(own[node.output]), target)
+            _refuse(_layer(node), target.refusal_of_activations(own[node.output]), target)
+    for name in own.keys() & set(graph.inputs):
+        _refuse(name, target.refusal_of_activations(own[name]), target)
 
 
-def _refuse(node: Node, refusal: str | None, target: Target) -> None:
+def _layer(node: Node) -> str:
+    return node.origin.layer or node.output
+
+
+def _refuse(name: str, refusal: str | None, target: Target) -> None:
     if refusal is not None:
         raise RecipeError(
-            f"{node.origin.layer or node.output} asks for {refusal}, which the "
+            f"{name} asks for {refusal}, which the "
             f"{target.name} engine "
             'cannot run; use engine="reference", or change the recipe for that layer'
         )

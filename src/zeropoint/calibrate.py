@@ -1,7 +1,7 @@
 """Graph, batches, Recipe, Target -> Plan.
 
     1. assign     which values own a grid (assign.py), before any data
-    2. observe    one walk over the batches, a histogram a value (observe/)
+    2. observe    one walk over the batches, an observation a value (observe/)
     3. choose     each specification's calibrator picks the range; equation (1) gives the grid
     4. derive     weights from themselves, biases from the grids around them: equation (2)
 
@@ -21,11 +21,13 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.assign import Assignment, assign
 from zeropoint.batches import Inputs
 from zeropoint.errors import CalibrationError
+from zeropoint.graph.channels_last import as_channels_last, channels_last
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.graph.walk import walk
-from zeropoint.observe.calibrator import grid_over, scalar
-from zeropoint.observe.histogram import Histogram, NotFinite
+from zeropoint.observe.calibrator import grid_of, grid_over
+from zeropoint.observe.histogram import NotFinite
+from zeropoint.observe.observation import Observation
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
@@ -40,35 +42,37 @@ def calibrate(graph: Graph, batches: Iterable[Inputs], recipe: Recipe, target: T
     CalibrationError names the layer whose output is not finite; RecipeError what cannot be run.
     """
     assignment = assign(graph, recipe, target)
-    histograms = observe(graph, batches, assignment.own)
-    return choose(graph, assignment, histograms)
+    observations = observe(graph, batches, assignment.own)
+    return choose(graph, assignment, observations)
 
 
-def observe(graph: Graph, batches: Iterable[Inputs], names: Iterable[str]) -> dict[str, Histogram]:
-    """A histogram of each named value over all batches, in one pass."""
-    histograms = {name: Histogram() for name in names}
-    fast = _channels_last(graph)
+def observe(
+    graph: Graph, batches: Iterable[Inputs], names: Iterable[str]
+) -> dict[str, Observation]:
+    """What each named value holds over all batches, in one pass."""
+    observations = {name: Observation() for name in names}
+    fast = channels_last(graph)
 
     def listen(name: str, x: Any) -> None:
-        if name in histograms:
-            histograms[name].add(x)
+        if name in observations:
+            observations[name].add(x)
 
     for inputs in batches:  # the user's code: not in inference mode
         with torch.inference_mode():
             try:
-                walk(fast, [_as_channels_last(x) for x in inputs], listener=listen)
+                walk(fast, [as_channels_last(x) for x in inputs], listener=listen)
             except NotFinite as error:
                 raise CalibrationError(_first_not_finite(fast, inputs)) from error
-    if all(histogram.total == 0 for histogram in histograms.values()):
+    if all(observation.total == 0 for observation in observations.values()):
         raise CalibrationError("the loader yields no batch; calibration needs some real images")
-    return histograms
+    return observations
 
 
-def choose(graph: Graph, assignment: Assignment, histograms: Mapping[str, Histogram]) -> Plan:
+def choose(graph: Graph, assignment: Assignment, observations: Mapping[str, Observation]) -> Plan:
     """The plan that the specifications and the statistics amount to."""
     entries: dict[str, Entry] = {}
     for name, spec in assignment.own.items():
-        entries[name] = Own(_activation_grid(histograms[name], spec), repr(spec.calibrator))
+        entries[name] = Own(_activation_grid(observations[name], spec), repr(spec.calibrator))
     for name in assignment.shared:
         source = _owner(name, assignment.shared)
         entries[name] = Shared(entries[source].params, source)
@@ -90,10 +94,9 @@ def _owner(name: str, shared: Mapping[str, str]) -> str:
     return name
 
 
-def _activation_grid(histogram: Histogram, spec: TensorSpec) -> QParams:
+def _activation_grid(observation: Observation, spec: TensorSpec) -> QParams:
     type = IntegerType(spec.bits, signed=False)
-    low, high = spec.calibrator.from_histogram(histogram, type, spec.symmetric)
-    return grid_over(scalar(low), scalar(high), type, spec.symmetric)
+    return grid_of(spec.calibrator, observation, type, spec.symmetric)
 
 
 def _scale_for_bias(graph: Graph, node: Node, entries: Mapping[str, Entry]) -> Tensor:
@@ -140,16 +143,6 @@ def _by_role(node: Node) -> dict[Role, str]:
     """The node's operands by what they are to it; of its activations the last."""
     assert isinstance(node.op, IntegerOp)  # only integer nodes are in the assignment
     return dict(zip(node.op.roles(len(node.inputs)), node.inputs, strict=True))
-
-
-def _channels_last(graph: Graph) -> Graph:
-    """The graph with convolution weights in the layout that float kernels are fastest with."""
-    constants = {name: _as_channels_last(tensor) for name, tensor in graph.constants.items()}
-    return replace(graph, constants=constants)
-
-
-def _as_channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def _first_not_finite(graph: Graph, inputs: Inputs) -> str:

@@ -3,6 +3,7 @@
     zeropoint demo
     zeropoint quantize net.py:factory --weights net.pt --data train/ --out int8.safetensors
     zeropoint compare net.py:factory int8.safetensors --weights net.pt --data val/ --size 224
+    zeropoint report net.py:factory int8.safetensors --weights net.pt --data val/ --out report.html
     zeropoint evaluate int8.safetensors --data val/ --size 224
     zeropoint bench net.py:factory int8.safetensors
     zeropoint inspect int8.safetensors
@@ -14,10 +15,8 @@ stderr, and only if nothing is piped. A mistake is one sentence on stderr and ex
 import contextlib
 import enum
 import json
-import logging
 import math
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +37,8 @@ from zeropoint.errors import DataError, FileError, ZeropointError
 from zeropoint.plan import Plan
 from zeropoint.progress import Progress
 from zeropoint.report.compare import measure_latency, top1
+from zeropoint.report.page.report import report as write_report
+from zeropoint.report.page.report import writable
 from zeropoint.source import first_line, load_model
 
 USERS_MISTAKE = 2
@@ -58,8 +59,7 @@ app = typer.Typer(
 def main(arguments: list[str] | None = None) -> None:
     """The command of that name; always leaves by SystemExit."""
     try:
-        with torch_silent():
-            code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except typer.Abort:
         sys.exit(INTERRUPTED)
     except ZeropointError as error:
@@ -76,19 +76,6 @@ def complain(sentence: str) -> None:
     sys.exit(USERS_MISTAKE)
 
 
-@contextlib.contextmanager
-def torch_silent() -> Iterator[None]:
-    """No logs of torch.export, whose failures our errors tell, nor news of torch's own future."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        logging.disable(before)
-
-
 # --- options that several commands share -------------------------------------------------------
 
 
@@ -97,6 +84,25 @@ class Calibrator(enum.StrEnum):
 
     MSE = "mse"
     MIN_MAX = "min-max"
+    MOVING_AVERAGE = "moving-average"
+    SIGMA = "sigma"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    BEST = "best"
+
+    @property
+    def chosen(self) -> zp.TensorSpec:
+        """The specification of activations that the name stands for."""
+        made = {
+            Calibrator.MSE: zp.MSE,
+            Calibrator.MIN_MAX: zp.MinMax,
+            Calibrator.MOVING_AVERAGE: zp.MovingAverage,
+            Calibrator.SIGMA: zp.Sigma,
+            Calibrator.PERCENTILE: zp.Percentile,
+            Calibrator.ENTROPY: zp.Entropy,
+            Calibrator.BEST: zp.Best,
+        }
+        return replace(zp.Recipe().activations, calibrator=made[self]())
 
 
 SourceArgument = Annotated[
@@ -256,6 +262,54 @@ def compare(
 
 
 @app.command()
+def report(
+    source: SourceArgument,
+    file: FileArgument,
+    data: DataOption,
+    out: Annotated[
+        Path, typer.Option("--out", help="Where the page goes; its data go beside it, as .json")
+    ] = Path("report.html"),
+    weights: WeightsOption = None,
+    engine: EngineOption = "auto",
+    latency: Annotated[bool, typer.Option(help="Measure latency too")] = True,
+    samples: LimitOption = None,
+    analysed: Annotated[
+        int, typer.Option(help="Images, of these, on which the error of each layer is measured")
+    ] = 128,
+    size: SizeOption = None,
+    mean: MeanOption = "0",
+    std: StdOption = "1",
+    channels: ChannelsOption = None,
+    batch_size: BatchOption = 32,
+    image_column: ImageColumnOption = None,
+    label_column: LabelColumnOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare SOURCE and FILE layer by layer: one HTML page with every error."""
+    writable(out)
+    loader = open_data(
+        data,
+        preparation=preparation_of(size, mean, std, channels),
+        columns=Columns(image_column, label_column),
+        batch_size=batch_size,
+        samples=samples,
+    )
+    quantized = zp.load(file, engine=engine)
+    model = load_model(source, weights=weights)
+    example = next(iter(loader))[0][:1]
+    require_runs(source, model, example)
+    require_runs(str(file), quantized, example)
+    with progress_bars(total=loader.samples) as progress:
+        written = write_report(
+            model, quantized, loader, out, samples=analysed, latency=latency, progress=progress
+        )
+    if as_json:
+        emit_json(written.to_dict())
+    else:
+        stdout().print(written, soft_wrap=True)
+
+
+@app.command()
 def evaluate(
     file: FileArgument,
     data: DataOption,
@@ -374,10 +428,9 @@ def recipe_of(
     bits_weights: int, bits_activations: int, calibrator: Calibrator, keep_float: list[str]
 ) -> zp.Recipe:
     ordinary = zp.Recipe()
-    chosen = zp.MSE() if calibrator is Calibrator.MSE else zp.MinMax()
     return zp.Recipe(
         weights=replace(ordinary.weights, bits=bits_weights),
-        activations=replace(ordinary.activations, bits=bits_activations, calibrator=chosen),
+        activations=replace(calibrator.chosen, bits=bits_activations),
         overrides=dict.fromkeys(keep_float),
     )
 

@@ -1,26 +1,34 @@
-"""quantize(): the arrows of the design, in their order."""
+"""quantize(), and observe(), its first half: the arrows of the design, in their order."""
 
 import time
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
+from zeropoint.assign import assign
 from zeropoint.batches import (
+    Inputs,
     calibration_batches,
     check_inputs,
     first_and_all,
     input_names,
     inputs_of,
 )
-from zeropoint.calibrate import calibrate
+from zeropoint.calibrate import choose
+from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
 from zeropoint.errors import CalibrationError
 from zeropoint.execute.engines import choose_engine
+from zeropoint.graph.graph import Graph
 from zeropoint.graph.macs import count_macs
+from zeropoint.graph.value import Plain, Shape
 from zeropoint.lower import lower
 from zeropoint.model import QuantizedModel
+from zeropoint.observe.observation import Observation
+from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.passes import simplify
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
@@ -31,7 +39,7 @@ from zeropoint.version import VERSION
 
 def quantize(
     model: nn.Module,
-    loader: Iterable[object],
+    loader: Iterable[object] | Statistics,
     recipe: Recipe | None = None,
     *,
     samples: int = 512,
@@ -41,17 +49,18 @@ def quantize(
     """An integer network that computes what the model computes, as closely as 8 bits can.
 
     `loader` yields batches as for training: x, (x, y) or {"image": x, ...}, images as float32 NCHW;
-    `samples` of them are looked at. The model is not changed. Raises CaptureError, RecipeError,
+    `samples` of them are looked at. In its place may stand what zeropoint.observe made of it: then
+    no data are needed. The model is not changed. Raises CaptureError, RecipeError,
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     recipe, report, clock = recipe or Recipe(), progress or silent, _Clock()
     engine = choose_engine(engine)
-    if samples < 1:
-        raise CalibrationError(f"samples={samples}; calibration needs at least one")
-    names = input_names(model)
-    first, batches = first_and_all(loader)
-    example = inputs_of(first, names)
-    check_inputs(example, "batch 0 of the loader")
+    if isinstance(loader, Statistics):
+        data: _Data | Statistics = loader
+        example = _example_of(loader, model)
+    else:
+        data = _Data(model, loader, samples)
+        example = data.example
 
     with clock.stage("capture"):
         report("capture", 0, None)
@@ -59,18 +68,17 @@ def quantize(
     with clock.stage("passes"):
         graph = simplify(captured)
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
-        recipe.check_layers(*origins)
+        recipe.check_layers(*origins, inputs=graph.inputs)
         one = tuple(x[:1] for x in example)
         macs = count_macs(graph, one)
     with clock.stage("calibrate"):
-        shapes = {
-            name: graph.values[value].shape for name, value in zip(names, graph.inputs, strict=True)
-        }
-        chosen = calibration_batches(
-            batches, shapes, samples, lambda done: report("calibrate", done, samples)
-        )
-        counted = _Counted(chosen)
-        plan = calibrate(graph, counted, recipe, TARGETS[engine])
+        assignment = assign(graph, recipe, TARGETS[engine])
+        if isinstance(data, Statistics):
+            data.check(places_of(graph), data.weights)
+            observations = data.observations
+        else:
+            observations = data.observe(graph, assignment.own, "calibrate", report)
+        plan = choose(graph, assignment, observations)
     with clock.stage("lower"):
         report("lower", 0, None)
         provenance = Provenance(
@@ -78,7 +86,7 @@ def quantize(
             torch=torch.__version__,
             model=type(model).__name__,
             recipe=repr(recipe),
-            samples=counted.samples,
+            samples=data.samples,
             input_shapes=tuple(tuple(x.shape) for x in one),
             macs=macs,
         )
@@ -90,17 +98,87 @@ def quantize(
     return quantized
 
 
-class _Counted:
-    """Batches that count their samples as they pass."""
+def observe(
+    model: nn.Module,
+    loader: Iterable[object],
+    *,
+    samples: int = 512,
+    progress: Progress | None = None,
+) -> Statistics:
+    """What every float32 activation of the model is on the loader's first `samples` samples.
 
-    def __init__(self, batches: Iterable[tuple[torch.Tensor, ...]]) -> None:
-        self._batches = batches
+    The activations are those that quantize() may have to represent: after batch norms are folded
+    and activation functions fused. The statistics print as a table, can be saved and merged, and
+    stand in for the loader in quantize(). The model is not changed. Raises CaptureError or
+    CalibrationError.
+    """
+    report = progress or silent
+    data = _Data(model, loader, samples)
+    report("capture", 0, None)
+    graph = simplify(capture(model, data.example))
+    places = places_of(graph)
+    observations = data.observe(graph, places, "observe", report)
+    return Statistics(
+        values={name: Observed(*place, observations[name]) for name, place in places.items()},
+        input_shapes=tuple(tuple(x.shape) for x in data.example),
+        samples=data.samples,
+        weights=checksums(model),
+    )
+
+
+class _Data:
+    """A loader whose first batch was read ahead; `samples` counts those that were looked at."""
+
+    def __init__(self, model: nn.Module, loader: Iterable[object], samples: int) -> None:
+        if samples < 1:
+            raise CalibrationError(f"samples={samples}; calibration needs at least one")
         self.samples = 0
+        self._most = samples
+        self._names = input_names(model)
+        first, self._batches = first_and_all(loader)
+        self.example = inputs_of(first, self._names)
+        check_inputs(self.example, "batch 0 of the loader")
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        for inputs in self._batches:
-            self.samples += len(inputs[0])
-            yield inputs
+    def observe(
+        self, graph: Graph, names: Iterable[str], stage: str, report: Progress
+    ) -> Mapping[str, Observation]:
+        """What the named values hold, in one pass over the samples."""
+        shapes = {
+            name: graph.values[value].shape
+            for name, value in zip(self._names, graph.inputs, strict=True)
+        }
+
+        def count(done: int) -> None:
+            self.samples = done
+            report(stage, done, self._most)
+
+        chosen = calibration_batches(self._batches, shapes, self._most, count)
+        return observe_values(graph, chosen, names)
+
+
+def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
+    """Inputs as those that were observed, but for their contents, which nobody looks at."""
+    statistics.check(statistics.places, checksums(model))
+    return tuple(torch.zeros(shape) for shape in statistics.input_shapes)
+
+
+def places_of(graph: Graph) -> dict[str, tuple[str, Shape]]:
+    """The layer and the shape of each value that may get a grid: float32, and computed."""
+    places = {}
+    for name, value in graph.values.items():
+        if value.type == Plain(torch.float32) and name not in graph.constants:
+            writer = graph.producers.get(name)
+            places[name] = (writer.origin.layer if writer else "", value.shape)
+    return places
+
+
+def checksums(model: nn.Module) -> dict[str, int]:
+    """A number for the contents of each parameter and buffer, by its name."""
+    return {
+        name: zlib.crc32(tensor.detach().cpu().contiguous().numpy().data)
+        for name, tensor in model.state_dict().items()
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point()
+    }
 
 
 class _Clock:

@@ -2,7 +2,7 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -45,7 +45,8 @@ class Recipe:
     An override's key is a layer's path ("layer1.0.conv1", which also covers what is inside it), a
     pattern ("layer1.*"), or a module class (nn.Linear); its value is another Recipe, or None to
     keep the layer float. A path beats a pattern, a pattern beats a class; the later of two
-    patterns wins.
+    patterns wins. The name of an input ("x") is a key as well: without one, the input is quantized
+    as the layer that reads it asks.
     """
 
     weights: TensorSpec = WEIGHTS
@@ -72,12 +73,24 @@ class Recipe:
         # sorted() is stable, so the last of the most specific keys is the later one.
         return self.overrides[sorted(matches, key=lambda key: _specificity(key, origin))[-1]]
 
-    def check_layers(self, captured: Iterable[Origin], kept: Iterable[Origin]) -> None:
-        """RecipeError for a key that matches no layer, or only layers that passes have absorbed."""
+    def check_layers(
+        self, captured: Iterable[Origin], kept: Iterable[Origin], *, inputs: Collection[str] = ()
+    ) -> None:
+        """RecipeError for a key that matches no layer, or only layers that passes have absorbed.
+
+        `inputs` are the names of the model's inputs, which keys may name besides.
+        """
         captured, kept = tuple(captured), tuple(kept)
-        for key in self.overrides:
+        for key, recipe in self.overrides.items():
             if not any(covers(key, origin) for origin in captured):
-                raise RecipeError(_unknown(key, captured))
+                if key not in inputs:
+                    raise RecipeError(_unknown(key, captured, inputs))
+                if recipe is None:
+                    raise RecipeError(
+                        f"override {key!r} is None, but {key!r} is an input, which is quantized "
+                        "where an integer layer reads it; keep that layer float instead"
+                    )
+                continue
             if not any(covers(key, origin) for origin in kept):
                 raise RecipeError(
                     f"override {_spelled(key)} names only layers that are folded into "
@@ -102,11 +115,13 @@ def _specificity(key: str | type[nn.Module], origin: Origin) -> tuple[int, int]:
     return (2, len(key))
 
 
-def _unknown(key: str | type[nn.Module], origins: tuple[Origin, ...]) -> str:
+def _unknown(
+    key: str | type[nn.Module], origins: tuple[Origin, ...], inputs: Collection[str]
+) -> str:
     if isinstance(key, type):
         return f"override {_spelled(key)}: the model has no layer of that class"
-    layers = sorted({origin.layer for origin in origins if origin.layer})
-    near = difflib.get_close_matches(key, layers, n=1, cutoff=0.0)
+    names = sorted({origin.layer for origin in origins if origin.layer})
+    near = difflib.get_close_matches(key, [*names, *inputs], n=1, cutoff=0.0)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"override {key!r} matches no layer of the model{hint}"
 

@@ -6,26 +6,34 @@ A *unit* is what adds error of its own:
                 clipped and rounded to its grid (an int32 accumulator is not)
     a fence     a float value that integers read, such as the image: clipped and rounded there
 
+What only moves codes (a flatten, a max pool) is no unit: it is narrowed where its source is.
+
 With all units on, the values are those of the program under the Float32 profile, up to a step where
 float32 sums of the two differ in their last bit; with all off, those of the float model.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.qparams import QParams, dequantize, simulate
+from zeropoint.arithmetic.qparams import QParams, dequantize, quantize, simulate
 from zeropoint.errors import ProgramError
+from zeropoint.graph.channels_last import as_channels_last
 from zeropoint.graph.graph import Graph, Node
-from zeropoint.graph.op import Grid, IntegerOp, Role
+from zeropoint.graph.op import Grid, IntegerOp, Op, Role
 from zeropoint.graph.value import Quantized
 from zeropoint.graph.walk import Kernel
-from zeropoint.ops.quantize import Quantize
+from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.linear import Linear
+from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.program.program import Program
+
+MOST_STEPS = 1
+"""A weight that was learned to round up or down lies within one step of the model's, not half."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +51,18 @@ class Unit:
 
 @dataclass(frozen=True)
 class Simulation:
-    """A float graph, beside the program that was made of it."""
+    """A float graph, beside the program that was made of it; ProgramError if it was not."""
 
     graph: Graph
     program: Program
 
     def __post_init__(self) -> None:
-        for name, tensor in self.program.graph.constants.items():
-            known = self.graph.constants.get(name)
-            if known is None or known.shape != tensor.shape:
-                found = "no such value" if known is None else f"the shape {tuple(known.shape)}"
-                raise ProgramError(
-                    f"the program is not made of this model: {name!r} is {tuple(tensor.shape)} in "
-                    f"the program, and the model has {found}; pass the model that was quantized"
-                )
+        different = _first_difference(self.graph, self.program)
+        if different is not None:
+            raise ProgramError(
+                f"the program is not made of this model: {different}; pass the model that was "
+                "quantized, with the weights it had then"
+            )
 
     @cached_property
     def units(self) -> tuple[Unit, ...]:
@@ -68,7 +74,7 @@ class Simulation:
             start = 0 if node is None else places[node.output] + 1
             found.append(Unit(name, node, is_fence=True, start=start))
         for node in self.graph.nodes:
-            if self.runs_in_integers(node) and not _only_moves(node):
+            if self.runs_in_integers(node) and not only_moves(node):
                 found.append(Unit(node.output, node, is_fence=False, start=places[node.output]))
         return tuple(sorted(found, key=lambda unit: (unit.start, not unit.is_fence)))
 
@@ -88,15 +94,29 @@ class Simulation:
         """The program's weights and biases as the real numbers that their integers stand for."""
         values = self.program.graph.values
         return {
-            name: dequantize(tensor, params)
+            name: as_channels_last(dequantize(tensor, params))
             for name, tensor in self.program.graph.constants.items()
             if (params := values[name].params) is not None
         }
+
+    @cached_property
+    def sources(self) -> Mapping[str, str]:
+        """The unit whose grid each integer value, and each fence, is on: the value's own or not."""
+        sources = {name: name for name in self.fences}
+        for node in self.graph.nodes:
+            if self.runs_in_integers(node):
+                name = node.output
+                sources[name] = sources[node.inputs[0]] if only_moves(node) else name
+        return sources
 
     def runs_in_integers(self, node: Node) -> bool:
         """True if the program computes the node's result with integers."""
         value = self.program.graph.values.get(node.output)
         return value is not None and isinstance(value.type, Quantized)
+
+    def has_weight(self, node: Node) -> bool:
+        """True if the node multiplies with weights that the program has rounded."""
+        return isinstance(node.op, IntegerOp) and Role.WEIGHT in node.op.roles(len(node.inputs))
 
     def grid(self, name: str) -> QParams | None:
         """The grid that a value is narrowed to; None for float values and accumulators."""
@@ -112,7 +132,7 @@ class Simulation:
             if not self.runs_in_integers(node):
                 return node.op.run(*operands)
             read = self.fenced(node, operands, is_on)
-            if not is_on(node.output):
+            if not is_on(self.sources[node.output]):
                 return node.op.run(*read)
             return self.narrowed(node, node.op.run(*self.with_rounded(node, read)))
 
@@ -144,7 +164,7 @@ class Simulation:
         return result if params is None else simulate(result, params)
 
 
-def _only_moves(node: Node) -> bool:
+def only_moves(node: Node) -> bool:
     """True if the node's result is made of its operand's codes, so that nothing is rounded."""
     return isinstance(node.op, IntegerOp) and node.op.grid is Grid.SHARED
 
@@ -159,12 +179,52 @@ def none(name: str) -> bool:
     return False
 
 
-def sqnr_db(signal: float, noise: float) -> float:
-    """Decibels of a signal's power over that of its error: infinite without an error.
+def _first_difference(graph: Graph, program: Program) -> str | None:
+    """What shows that a program was made of another model; None if nothing does."""
+    if program.graph.inputs != graph.inputs:
+        return f"it takes {_listed(program.graph.inputs)}, the model {_listed(graph.inputs)}"
+    for node in program.graph.nodes:
+        if isinstance(node.op, (Quantize, Dequantize)):
+            continue
+        found = graph.producers.get(node.output.removesuffix(".clamped"))
+        if found is None or (found.output == node.output and not _alike(found.op, node.op)):
+            had = "no such value" if found is None else f"{found.op} there"
+            return f"{node.output!r} is the result of {node.op}, and the model has {had}"
+        for name in node.inputs:
+            if name in program.graph.constants:
+                different = _different_constant(name, graph, program)
+                if different is not None:
+                    return different
+    return None
 
-    >>> sqnr_db(100.0, 1.0)
-    20.0
-    """
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
+
+def _alike(real: Op, lowered: Op) -> bool:
+    """True if lowering makes the one of the other: an accumulator leaves its bounds behind."""
+    if isinstance(real, (Conv2d, Linear)) and real != lowered:
+        return replace(real, low=None, high=None) == lowered
+    return real == lowered
+
+
+def _different_constant(name: str, graph: Graph, program: Program) -> str | None:
+    tensor, known = program.graph.constants[name], graph.constants.get(name)
+    if known is None or known.shape != tensor.shape:
+        found = "no such value" if known is None else f"the shape {tuple(known.shape)}"
+        return f"{name!r} is {tuple(tensor.shape)} in the program, and the model has {found}"
+    params = program.graph.values[name].params
+    if params is None:
+        equal = torch.equal(tensor, known.detach())
+        return None if equal else f"{name!r} has other numbers than in the model"
+    if params.type.bits == 32:
+        return None  # a bias may have been corrected for what the weights' rounding shifts
+    steps = quantize(known.detach().to(torch.float64), params).to(torch.int32) - tensor
+    far = steps.abs() > MOST_STEPS
+    if not bool(far.any()):
+        return None
+    return (
+        f"{int(far.sum())} of the {far.numel()} numbers of {name!r} lie up to "
+        f"{int(steps.abs().max())} steps of its grid from the model's"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))

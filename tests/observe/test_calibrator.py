@@ -1,32 +1,33 @@
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from tests.observe.data import ODD, REALISTIC, normal, observed
 from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import QParams
-from zeropoint.observe.calibrator import Calibrator, grid_over, scalar
-from zeropoint.observe.histogram import Histogram
+from zeropoint.observe.best import CALIBRATORS, Best
+from zeropoint.observe.calibrator import Calibrator, grid_of, grid_over, scalar
+from zeropoint.observe.entropy import Entropy
 from zeropoint.observe.min_max import MinMax
+from zeropoint.observe.moving_average import MovingAverage
 from zeropoint.observe.mse import MSE
+from zeropoint.observe.percentile import Percentile
+from zeropoint.observe.sigma import Sigma
 
-CALIBRATORS = [MinMax(), MSE(), MSE(p=2.4)]
-
-DATA = {
-    "zeros": torch.zeros(10),
-    "one zero": torch.zeros(1),
-    "a constant": torch.full((10,), 3.0),
-    "a negative constant": torch.full((10,), -3.0),
-    "one element": torch.tensor([0.1]),
-    "far from zero": torch.tensor([1000.0, 1000.001]),
-    "huge": torch.tensor([-3e38, 3e38, 1.0]),
-    "huge and one-sided": torch.tensor([0.0, 3e38, 1.0]),
-    "tiny": torch.tensor([1e-40, -1e-42]),
-    "of all sizes": torch.tensor([1e-38, 1e-20, 1.0, 1e20, 3e38]),
-    "nothing": torch.empty(0),
-}
+EVERY = [*CALIBRATORS, MSE(p=2.4), Percentile(50.0), Sigma(0.5), MovingAverage(0.0), Best()]
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=True)
+TENSORS = st.one_of(
+    st.lists(FLOATS, min_size=1, max_size=20),
+    st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20),
+    st.lists(st.floats(0, 6, width=32), min_size=1, max_size=20),
+    st.lists(st.floats(1000, 1000.5, width=32), min_size=1, max_size=20),
+    st.lists(st.sampled_from([0.0, 1e-45, -1e-45, 1.0, 3.4e38, -3.4e38]), min_size=1, max_size=9),
+).map(lambda data: torch.tensor(data, dtype=torch.float32))
 
 
 def assert_usable(params: QParams, *, one_sided: bool) -> None:
@@ -42,27 +43,81 @@ def assert_usable(params: QParams, *, one_sided: bool) -> None:
         assert low.item() == 0
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("calibrator", CALIBRATORS, ids=repr)
-@pytest.mark.parametrize("data", DATA)
-def test_any_data_give_a_usable_grid(data: str, calibrator: Calibrator, symmetric: bool) -> None:
-    histogram = Histogram()
-    histogram.add(DATA[data])
-    low, high = calibrator.from_histogram(histogram, UINT8, symmetric)
-    assert DATA[data].numel() == 0 or (math.isfinite(low) and math.isfinite(high))
-    grid = grid_over(scalar(low), scalar(high), UINT8, symmetric)
-    assert_usable(grid, one_sided=bool(DATA[data].numel() and DATA[data].min() >= 0))
+def assert_gives_a_usable_grid(
+    calibrator: Calibrator, data: Tensor, bits: int, symmetric: bool
+) -> None:
+    """A finite range, of data without negative numbers a one-sided one."""
+    observation, type = observed(data), IntegerType(bits, signed=False)
+    low, high = calibrator.from_observation(observation, type, symmetric)
+    assert math.isfinite(low)
+    assert math.isfinite(high)
+    assert low >= min(observation.low, 0) * 1.000001
+    assert high <= max(observation.high, 0) * 1.000001
+    grid = grid_over(scalar(low), scalar(high), type, symmetric)
+    assert_usable(grid, one_sided=data.numel() == 0 or data.min().item() >= 0)
+    assert grid == grid_of(calibrator, observation, type, symmetric)
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-@pytest.mark.parametrize("calibrator", CALIBRATORS, ids=repr)
-def test_any_weights_give_usable_grids(calibrator: Calibrator, symmetric: bool) -> None:
-    rows = torch.stack([data[:1].repeat(4) for data in DATA.values() if data.numel()])
+@pytest.mark.parametrize("bits", [2, 5, 8])
+@pytest.mark.parametrize("calibrator", EVERY, ids=repr)
+def test_odd_and_ordinary_data_give_a_usable_grid(
+    calibrator: Calibrator, bits: int, symmetric: bool
+) -> None:
+    for data in (*ODD.values(), *REALISTIC.values()):
+        assert_gives_a_usable_grid(calibrator, data, bits, symmetric)
+
+
+@given(TENSORS, st.sampled_from(EVERY), st.integers(2, 8), st.booleans())
+def test_any_other_data_do_too(
+    data: Tensor, calibrator: Calibrator, bits: int, symmetric: bool
+) -> None:
+    assert_gives_a_usable_grid(calibrator, data, bits, symmetric)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize("calibrator", EVERY, ids=repr)
+def test_any_weights_give_usable_grids(calibrator: Calibrator, bits: int, symmetric: bool) -> None:
+    rows = torch.stack([data[:1].repeat(4) for data in ODD.values() if data.numel()])
     rows[:, 0] = 0.0
-    low, high = calibrator.from_rows(rows, INT8, symmetric)
-    assert torch.isfinite(low).all()
-    assert torch.isfinite(high).all()
-    assert_usable(grid_over(low, high, INT8, symmetric, axis=0), one_sided=False)
+    for weights in (rows, -rows, rows[:, :1], torch.tensor([[3e38, -3e38], [1e-45, 0.0]])):
+        low, high = calibrator.from_rows(weights, IntegerType(bits, signed=True), symmetric)
+        assert low.shape == high.shape == (len(weights),)
+        assert torch.isfinite(low).all()
+        assert torch.isfinite(high).all()
+        grids = grid_over(low, high, IntegerType(bits, signed=True), symmetric, axis=0)
+        assert_usable(grids, one_sided=False)
+
+
+@pytest.mark.parametrize("calibrator", EVERY, ids=repr)
+def test_each_row_of_weights_is_chosen_for_by_itself(calibrator: Calibrator) -> None:
+    rows = torch.stack([normal(300, seed=1), 5 * normal(300, seed=2), normal(300, seed=3).abs()])
+    together = calibrator.from_rows(rows, INT8, True)
+    alone = [calibrator.from_rows(row[None], INT8, True) for row in rows]
+    for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
+        assert torch.allclose(whole.double(), torch.cat(parts).double())
+
+
+@pytest.mark.parametrize("calibrator", EVERY, ids=repr)
+def test_data_and_observation_are_left_as_they_were(calibrator: Calibrator) -> None:
+    rows, observation = normal(300).reshape(3, 100), observed(REALISTIC["relu"])
+    calibrator.from_rows(rows, INT8, True)
+    calibrator.from_observation(observation, UINT8, False)
+    assert torch.equal(rows, normal(300).reshape(3, 100))
+    assert torch.equal(observation.histogram.counts, observed(REALISTIC["relu"]).histogram.counts)
+
+
+@pytest.mark.parametrize("calibrator", EVERY, ids=repr)
+def test_a_calibrator_prints_as_it_is_written_and_stays_as_it_is(calibrator: Calibrator) -> None:
+    assert eval(repr(calibrator)) == calibrator
+    with pytest.raises(FrozenInstanceError):
+        calibrator.another = 1  # type: ignore[attr-defined]  # there is none, and none can be made
+
+
+def test_every_calibrator_is_in_the_table() -> None:
+    kinds = {type(calibrator) for calibrator in CALIBRATORS}
+    assert kinds == {MinMax, MovingAverage, Sigma, Percentile, Entropy, MSE}
 
 
 @given(

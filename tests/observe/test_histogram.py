@@ -157,3 +157,35 @@ def test_the_data_are_not_changed() -> None:
     x: Tensor = torch.tensor([-1.5, 0.25, 3.0], requires_grad=True)
     histogram_of(x)
     assert x.tolist() == [-1.5, 0.25, 3.0]
+
+
+# --- zeros, and the histogram of |x| -------------------------------------------------------------
+
+
+@given(DATA, st.integers(0, 20))
+def test_exact_zeros_are_counted_and_nothing_else(data: list[float], cut: int) -> None:
+    histogram = histogram_of(data[:cut], data[cut:])
+    assert histogram.zeros == sum(x == 0 for x in data)
+    histogram.merge(histogram_of(data))
+    assert histogram.zeros == 2 * sum(x == 0 for x in data)
+
+
+def test_adding_tells_the_extremes_of_what_was_added() -> None:
+    histogram = Histogram()
+    assert histogram.add(torch.tensor([1.0, -2.0])) == (-2.0, 1.0)
+    assert histogram.add(torch.tensor([0.5])) == (0.5, 0.5)
+    assert histogram.add(torch.empty(0)) is None
+
+
+@given(DATA)
+def test_a_folded_histogram_is_that_of_the_absolute_values(data: list[float]) -> None:
+    """But for elements on an edge, one bin lower."""
+    folded = histogram_of(data).folded()
+    x = np.abs(np.asarray(data, dtype=np.float32).astype(np.float64))
+    assert (folded.low <= x.min(), folded.high, folded.total) == (True, x.max(), len(x))
+    assert folded.zeros == (x == 0).sum()
+    index = np.sort(np.floor(x / folded.width).astype(np.int64))
+    bins = np.arange(BINS) + folded.first
+    found = np.repeat(bins, folded.counts.numpy())
+    assert ((index - found >= 0) & (index - found <= 1)).all()
+    assert (folded.edges()[1:] - folded.edges()[:-1] == folded.width).all()

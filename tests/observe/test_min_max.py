@@ -1,14 +1,13 @@
 import torch
 
+from tests.observe.data import observed
 from zeropoint.arithmetic.integer import INT8, UINT8
-from zeropoint.observe.histogram import Histogram
 from zeropoint.observe.min_max import MinMax
 
 
 def test_the_range_of_an_activation_is_its_exact_extremes() -> None:
-    histogram = Histogram()
-    histogram.add(torch.tensor([0.1, 0.3, -0.7]))
-    low, high = MinMax().from_histogram(histogram, UINT8, symmetric=False)
+    observation = observed(torch.tensor([0.1, 0.3, -0.7]))
+    low, high = MinMax().from_observation(observation, UINT8, symmetric=False)
     assert (low, high) == (torch.tensor(-0.7).item(), torch.tensor(0.3).item())
 
 

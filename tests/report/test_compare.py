@@ -11,6 +11,7 @@ import zeropoint as zp
 from tests.nets import Residual, images, seeded
 from zeropoint.errors import DataError
 from zeropoint.model import QuantizedModel
+from zeropoint.report import latency
 from zeropoint.report.compare import Comparison, Flips, compare, measure_latency, top1
 
 
@@ -264,10 +265,10 @@ def test_the_comparison_is_json_data() -> None:
 def test_latency_is_measured_for_each_engine_and_batch_size(
     residual: tuple[nn.Module, QuantizedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zeropoint.report.latency.ROUNDS", 2)
-    latency = measure_latency(*residual, (images(3),))
-    assert latency.keys() == {"float eager", "float channels_last", "int8"}
-    for milliseconds in latency.values():
+    monkeypatch.setattr(latency, "ROUNDS", 2)
+    measured = measure_latency(*residual, (images(3),))
+    assert measured.keys() == {"float eager", "float channels_last", "int8"}
+    for milliseconds in measured.values():
         assert milliseconds.keys() == {1, 16}
         assert all(value > 0 for value in milliseconds.values())
 

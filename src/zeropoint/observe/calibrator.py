@@ -1,4 +1,4 @@
-"""What a calibrator is: the choice of a range, from a histogram or from rows of weights."""
+"""What a calibrator is: the choice of a range, from an observation or from rows of weights."""
 
 from abc import ABC, abstractmethod
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams, asymmetric, symmetric
-from zeropoint.observe.histogram import Histogram
+from zeropoint.observe.observation import Observation
 
 
 class Calibrator(ABC):
@@ -17,8 +17,8 @@ class Calibrator(ABC):
     """
 
     @abstractmethod
-    def from_histogram(
-        self, histogram: Histogram, type: IntegerType, symmetric: bool
+    def from_observation(
+        self, observation: Observation, type: IntegerType, symmetric: bool
     ) -> tuple[float, float]:
         """The range for an activation that was observed."""
 
@@ -33,6 +33,14 @@ def grid_over(
     """The symmetric or the affine grid over a range."""
     over = symmetric if is_symmetric else asymmetric
     return over(low, high, type, axis)
+
+
+def grid_of(
+    calibrator: Calibrator, observation: Observation, type: IntegerType, is_symmetric: bool
+) -> QParams:
+    """The grid over the range that a calibrator chooses for an activation."""
+    low, high = calibrator.from_observation(observation, type, is_symmetric)
+    return grid_over(scalar(low), scalar(high), type, is_symmetric)
 
 
 def scalar(value: float) -> Tensor:

@@ -6,18 +6,18 @@ from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.observe.calibrator import Calibrator
-from zeropoint.observe.histogram import Histogram
+from zeropoint.observe.observation import Observation
 
 
 @dataclass(frozen=True)
 class MinMax(Calibrator):
     """[min x, max x]."""
 
-    def from_histogram(
-        self, histogram: Histogram, type: IntegerType, symmetric: bool
+    def from_observation(
+        self, observation: Observation, type: IntegerType, symmetric: bool
     ) -> tuple[float, float]:
         """The exact extremes, not the edges of their bins."""
-        return histogram.low, histogram.high
+        return observation.low, observation.high
 
     def from_rows(self, rows: Tensor, type: IntegerType, symmetric: bool) -> tuple[Tensor, Tensor]:
         """The extremes of each row."""

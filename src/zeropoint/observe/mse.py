@@ -1,28 +1,42 @@
 """The range of least simulated error: clipping the tails against rounding everything more finely.
 
-    argmin over [low, high]  of  sum_i n_i |c_i - Q(c_i)|^p          p = 2: mean squared error
+    argmin over [low, high]  of  mean |x - Q(x)|^p          p = 2: mean squared error
 
-c_i and n_i are the bins of the histogram; Q is the very grid that will run. Both ends shrink
-together first, then each alone, twice over: lopsided data (SiLU) need their two ends chosen apart.
+Q is the very grid that will run, the mean is that of error.py. The two ends are chosen apart, since
+lopsided data (SiLU) need it: first among shares of the full range in geometric sequence, since an
+outlier may lie a thousand times beyond the rest, then among ever closer neighbours of the best.
 Ranges for weights are found in the same way on each row, both ends together, since a weight's grid
 is symmetric as a rule.
+
+OMSE: Choukroun et al., arXiv:1902.06822. p = 2.4 as in BRECQ (arXiv:2102.05426) clips less.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
-from zeropoint.arithmetic.qparams import QParams, simulate
+from zeropoint.errors import RecipeError
 from zeropoint.observe.calibrator import Calibrator, grid_over
-from zeropoint.observe.histogram import Histogram
+from zeropoint.observe.error import Density, mean_error
+from zeropoint.observe.observation import Observation
 
-STEPS = 100
-SMALLEST = 0.05
-"""Candidates are STEPS fractions of the full range, from SMALLEST to 1."""
+NARROWEST = 2.0**-11
+"""Of the full range: narrower than a step of one bin there is nothing to see."""
 
-ROUNDS = 2
+SHARES = 96
+PAIRS, MERGED = 24, 4
+"""Where both ends vary, the first look is at PAIRS x PAIRS ranges, and bins are merged by 4."""
+
+NARROWEST_OF_ROWS, SHARES_OF_ROWS = 0.05, 24
+
+NEIGHBOURS = 4
+"""To either side of the best, up to the nearest that the last round has seen."""
+
+ROUNDS, ROUNDS_OF_ROWS = 8, 2
+"""At most: a round whose neighbours are closer than a bin is the last."""
 
 
 @dataclass(frozen=True)
@@ -31,52 +45,73 @@ class MSE(Calibrator):
 
     p: float = 2.0
 
-    def from_histogram(
-        self, histogram: Histogram, type: IntegerType, symmetric: bool
+    def __post_init__(self) -> None:
+        if not 0 < self.p <= 16:
+            raise RecipeError(
+                f"p={self.p!r} is no power of an error to minimize; "
+                "use a number above 0 and at most 16, such as 2.0"
+            )
+
+    def from_observation(
+        self, observation: Observation, type: IntegerType, symmetric: bool
     ) -> tuple[float, float]:
         """Searched over the bins that are not empty."""
-        filled = histogram.counts > 0
-        points = histogram.centres()[filled].to(torch.float32)
-        weights = (histogram.counts[filled] / histogram.total).to(torch.float32)
-        low = torch.tensor(min(histogram.low, 0.0), dtype=torch.float64)
-        high = torch.tensor(max(histogram.high, 0.0), dtype=torch.float64)
-        shrunk = torch.linspace(1.0, SMALLEST, STEPS, dtype=torch.float64)
-        best = self._best(points, weights, low * shrunk, high * shrunk, type, symmetric)
-        one_end = symmetric or low == 0 or high == 0
-        for _ in range(0 if one_end else ROUNDS):
-            best = self._best(points, weights, best[0].expand(STEPS), high * shrunk, type, False)
-            best = self._best(points, weights, low * shrunk, best[1].expand(STEPS), type, False)
-        return best[0].item(), best[1].item()
+        low, high = min(observation.low, 0.0), max(observation.high, 0.0)
+        full = torch.tensor([low, high], dtype=torch.float64)
+
+        def best(density: Density, shares: Tensor) -> Tensor:
+            """Of shares (C, 2) of the two ends that of least error."""
+            lows, highs = (shares * full).unbind(1)
+            grids = grid_over(lows, highs, type, symmetric, axis=0)
+            return shares[density.error(grids, self.p).argmin()]
+
+        together = symmetric or low == 0 or high == 0
+        shares = _geometric(NARROWEST, SHARES if together else PAIRS)
+        first = Density.of(observation, merged=1 if together else MERGED)
+        found = best(first, _ranges(shares, together))
+        density = Density.of(observation)
+        factors = (shares[0] / shares[1]) ** _NEAR
+        bin = observation.histogram.width / max(-low, high, torch.finfo(torch.float32).tiny)
+        for _ in range(ROUNDS):
+            near = (found * _ranges(factors, together)).clamp(max=1.0)
+            found = best(density, torch.cat([torch.ones(1, 2, dtype=torch.float64), near]))
+            factors = factors ** (1 / NEIGHBOURS)
+            if factors[-1] - 1 < bin:
+                break
+        return (found[0] * low).item(), (found[1] * high).item()
 
     def from_rows(self, rows: Tensor, type: IntegerType, symmetric: bool) -> tuple[Tensor, Tensor]:
         """Searched on the weights themselves."""
         low, high = rows.amin(1).clamp(max=0.0), rows.amax(1).clamp(min=0.0)
-        least = torch.full_like(low, torch.inf)
-        best_low, best_high = low, high
-        for fraction in torch.linspace(1.0, SMALLEST, STEPS).tolist():
-            params = grid_over(low * fraction, high * fraction, type, symmetric, axis=0)
-            error = self._error(rows, params).sum(1)
-            better = error < least
-            least = torch.where(better, error, least)
-            best_low = torch.where(better, low * fraction, best_low)
-            best_high = torch.where(better, high * fraction, best_high)
-        return best_low, best_high
+        shares = _geometric(NARROWEST_OF_ROWS, SHARES_OF_ROWS)
+        found, least = torch.ones_like(low), torch.full_like(low, torch.inf)
 
-    def _best(
-        self,
-        points: Tensor,
-        weights: Tensor,
-        lows: Tensor,
-        highs: Tensor,
-        type: IntegerType,
-        symmetric: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """The candidate of least error; the widest among equals."""
-        params = grid_over(lows, highs, type, symmetric, axis=0)
-        errors = self._error(points.expand(len(lows), -1), params) @ weights
-        index = int(errors.argmin())
-        return lows[index], highs[index]
+        def look(share: Tensor) -> None:
+            nonlocal found, least
+            params = grid_over(low * share, high * share, type, symmetric, axis=0)
+            error = mean_error(rows, params, self.p)
+            found = torch.where(error < least, share, found)
+            least = torch.minimum(error, least)
 
-    def _error(self, real: Tensor, params: QParams) -> Tensor:
-        error = simulate(real, params).sub_(real)
-        return error.square_() if self.p == 2 else error.abs_().pow_(self.p)
+        for share in shares.to(rows.dtype):
+            look(share.expand_as(low))
+        factors = (shares[0] / shares[1]) ** _NEAR
+        for _ in range(ROUNDS_OF_ROWS):
+            centre = found
+            for factor in factors.to(rows.dtype):
+                look((centre * factor).clamp(max=1.0))
+            factors = factors ** (1 / NEIGHBOURS)
+        return low * found, high * found
+
+
+_NEAR = torch.arange(-NEIGHBOURS, NEIGHBOURS + 1, dtype=torch.float64) / NEIGHBOURS
+
+
+def _geometric(narrowest: float, count: int) -> Tensor:
+    """Shares of the full range, from 1 down to the narrowest."""
+    return torch.logspace(0, math.log2(narrowest), count, base=2, dtype=torch.float64)
+
+
+def _ranges(shares: Tensor, together: bool) -> Tensor:
+    """Pairs of shares (C, 2) of the two ends: the same for both, or each with each."""
+    return shares[:, None].expand(-1, 2) if together else torch.cartesian_prod(shares, shares)

@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from zeropoint.batches import first_and_all, input_names, inputs_of, labels_of
 from zeropoint.capture.evaluating import evaluating
 from zeropoint.errors import DataError
+from zeropoint.graph.channels_last import as_channels_last
 from zeropoint.graph.structure import leaves_of
 from zeropoint.model import QuantizedModel
+from zeropoint.observe.error import sqnr_db
 from zeropoint.program.coverage import Coverage
 from zeropoint.progress import Progress, silent
 from zeropoint.render import as_text
 from zeropoint.report.latency import interleaved
 from zeropoint.report.size import float_bytes, program_bytes
-from zeropoint.simulation import sqnr_db
 
 Metric = Callable[[Any, Any], Tensor]  # outputs are nested as the model nests them
 """Outputs and labels of a batch to a score for each sample; its mean is the accuracy."""
@@ -217,7 +218,7 @@ def measure_latency(
     with torch.no_grad(), evaluating(model), evaluating(fast):
         for batch in BATCH_SIZES:
             inputs = tuple(_repeated(x, batch) for x in example)
-            last = tuple(_channels_last(x) for x in inputs)
+            last = tuple(as_channels_last(x) for x in inputs)
             calls: dict[str, Callable[[], object]] = {
                 "float eager": partial(model, *inputs),
                 "float channels_last": partial(fast, *last),
@@ -231,10 +232,6 @@ def measure_latency(
 def _repeated(x: Tensor, batch: int) -> Tensor:
     copies = -(-batch // len(x))
     return x.repeat(copies, *[1] * (x.ndim - 1))[:batch].contiguous()
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
 def _ratio(before: float, after: float) -> str:

@@ -1,0 +1,277 @@
+"""What a model's activations were on some data: seen once, kept, merged, printed, quantized from.
+
+    statistics = zp.observe(model, loader)           # one pass over the data
+    print(statistics)                                # what each calibrator would make of each value
+    statistics.save("model.statistics.safetensors")
+    zp.quantize(model, zp.Statistics.load("model.statistics.safetensors"), recipe)
+
+An activation takes 33 to 66 kB, however much data there were. Parts that saw the halves of a data
+set merge to what would have seen the whole.
+"""
+
+import math
+import os
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.table import Column, Table
+from rich.text import Text
+from torch import Tensor
+
+from zeropoint.arithmetic.integer import IntegerType
+from zeropoint.errors import CalibrationError, RecipeError
+from zeropoint.observe.best import CALIBRATORS
+from zeropoint.observe.calibrator import Calibrator
+from zeropoint.observe.histogram import Histogram
+from zeropoint.observe.observation import Observation
+from zeropoint.observe.statistics_choice import Choice, choice_of
+from zeropoint.observe.statistics_file import Json, read, write
+from zeropoint.render import as_text
+from zeropoint.version import VERSION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Shape = tuple[int | str, ...]
+
+COUNTS, EXTREMES = ".counts", ".extremes"
+AGAIN = "observe this model: zp.observe(model, loader)"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One activation: the layer that writes it ("" for an input), its shape, what was seen."""
+
+    layer: str
+    shape: Shape
+    observation: Observation
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What every float32 activation of a model was on some samples, by the value's name.
+
+    `input_shapes` are the shapes of the first batch; `weights` tells one set of weights from
+    another by a number for each tensor; `zeropoint` is the version that observed.
+    """
+
+    values: Mapping[str, Observed]
+    input_shapes: tuple[tuple[int, ...], ...]
+    samples: int
+    weights: Mapping[str, int]
+    zeropoint: str = VERSION
+
+    @property
+    def observations(self) -> Mapping[str, Observation]:
+        """What was seen of each value."""
+        return {name: value.observation for name, value in self.values.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .safetensors file, whole or not at all; FileError if it cannot be written."""
+        write(path, *_as_file(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Statistics":
+        """What save() wrote; FileError if the file is missing, damaged, altered or foreign."""
+        return read(path, _from_file)
+
+    def merge(self, other: "Statistics") -> "Statistics":
+        """The statistics of both: as if the batches of `other` had come after those of this.
+
+        CalibrationError if they are of different models.
+        """
+        other.check(self.places, self.weights)
+        return Statistics(
+            values={
+                name: Observed(value.layer, value.shape, _both(value, other.values[name]))
+                for name, value in self.values.items()
+            },
+            input_shapes=self.input_shapes,
+            samples=self.samples + other.samples,
+            weights=self.weights,
+        )
+
+    @property
+    def places(self) -> Mapping[str, tuple[str, Shape]]:
+        """The layer and the shape of each value."""
+        return {name: (value.layer, value.shape) for name, value in self.values.items()}
+
+    def check(self, places: Mapping[str, tuple[str, Shape]], weights: Mapping[str, int]) -> None:
+        """CalibrationError, naming the first difference, unless they are of this very model."""
+        for name, place in places.items():
+            found = self.places.get(name)
+            if found != place:
+                has = f"have {_spelled(name, *found)}" if found else "do not have it"
+                raise CalibrationError(
+                    f"the statistics are of another model: where the model has "
+                    f"{_spelled(name, *place)}, they {has}; {AGAIN}"
+                )
+        for name in self.values:
+            if name not in places:
+                raise CalibrationError(
+                    f"the statistics are of another model: it has no value {name!r}; {AGAIN}"
+                )
+        for name in (*weights, *self.weights):
+            if name not in self.weights:
+                raise CalibrationError(
+                    f"the statistics are of another model: it has no {name!r}; {AGAIN}"
+                )
+            if name not in weights:
+                raise CalibrationError(
+                    f"the statistics are of another model: that has {name!r}; {AGAIN}"
+                )
+            if weights[name] != self.weights[name]:
+                raise CalibrationError(
+                    f"the statistics are of other weights: {name!r} has changed since; {AGAIN}"
+                )
+
+    def choices(
+        self, bits: int = 8, symmetric: bool = False
+    ) -> Mapping[str, Mapping[Calibrator, Choice]]:
+        """What each calibrator would choose for each value, and how well."""
+        if not 2 <= bits <= 8:
+            raise RecipeError(f"bits={bits} is not a width that zeropoint quantizes to; use 2 to 8")
+        type = IntegerType(bits, signed=False)
+        return {
+            name: {c: choice_of(c, observation, type, symmetric) for c in CALIBRATORS}
+            for name, observation in self.observations.items()
+        }
+
+    def table(self, bits: int = 8, symmetric: bool = False) -> Table:
+        """A row a value: each calibrator's range and simulated SQNR; the best in each row marked.
+
+        The range of `MinMax` is that of the data, and that of `Sigma` the 3-sigma range.
+        """
+        kind = "symmetric" if symmetric else "affine"
+        title = f"Activations of {self.samples} samples on {bits}-bit {kind} grids"
+        table = Table(
+            Column("value", overflow="fold"),
+            title=title,
+            caption="simulated SQNR in dB, * the best of the row",
+        )
+        for calibrator in CALIBRATORS:
+            options = ", ".join(str(option) for option in vars(calibrator).values())
+            header = f"{type(calibrator).__name__}\n{options}"
+            table.add_column(header, justify="right", overflow="fold")
+        for name, choices in self.choices(bits, symmetric).items():
+            best = max(choice.sqnr_db for choice in choices.values())
+            table.add_row(Text(name), *(_cell(choice, best) for choice in choices.values()))
+        return table
+
+    def __rich__(self) -> Table:
+        return self.table()
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def to_dict(self, bits: int = 8, symmetric: bool = False) -> dict[str, Any]:
+        """The table, and how many elements there were, as JSON data; None for infinite decibels."""
+        choices = self.choices(bits, symmetric)
+        return {
+            "zeropoint": self.zeropoint,
+            "samples": self.samples,
+            "input_shapes": [list(shape) for shape in self.input_shapes],
+            "bits": bits,
+            "symmetric": symmetric,
+            "values": {
+                name: {
+                    "layer": value.layer,
+                    "shape": list(value.shape),
+                    "low": value.observation.low,
+                    "high": value.observation.high,
+                    "elements": value.observation.total,
+                    "zeros": value.observation.histogram.zeros,
+                    "calibrators": {repr(c): o.to_dict() for c, o in choices[name].items()},
+                }
+                for name, value in self.values.items()
+            },
+        }
+
+    def plot(self, value: str | None = None, *, bits: int = 8, symmetric: bool = False) -> "Figure":
+        """The histogram of one value, or of all, with the range of each calibrator, in matplotlib.
+
+        Counts are logarithmic. ZeropointError names the extra `report` if matplotlib is missing,
+        CalibrationError the value if it was not observed.
+        """
+        from zeropoint.observe.statistics_plot import figure
+
+        if value is not None and value not in self.values:
+            known = ", ".join(self.values)
+            raise CalibrationError(f"there is no value {value!r}; the values are {known}")
+        names = self.values if value is None else (value,)
+        shown = replace(self, values={name: self.values[name] for name in names})
+        choices = shown.choices(bits, symmetric)
+        return figure({name: (self.values[name].observation, choices[name]) for name in names})
+
+
+def _both(one: Observed, other: Observed) -> Observation:
+    merged = Observation()
+    merged.merge(one.observation)
+    merged.merge(other.observation)
+    return merged
+
+
+def _spelled(name: str, layer: str, shape: Shape) -> str:
+    inside = f" of layer {layer!r}" if layer and layer != name else ""
+    return f"{name!r}{inside} of shape ({', '.join(map(str, shape))})"
+
+
+def _cell(choice: Choice, best: float) -> Text:
+    is_best = choice.sqnr_db == best
+    extent = f"{choice.low:.3g}..{choice.high:.3g}"
+    text = f"{extent}\n{'* ' if is_best else ''}{choice.sqnr_db:.1f}"
+    return Text(text, style="bold" if is_best else "")
+
+
+def _as_file(statistics: Statistics) -> tuple[Json, dict[str, Tensor]]:
+    """JSON data, and tensors: each value's counts, and the extremes (2, T) of its batches."""
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Json] = {}
+    for name, value in statistics.values.items():
+        observation, histogram = value.observation, value.observation.histogram
+        tensors[f"{name}{COUNTS}"] = histogram.counts
+        extremes = [observation.lows.tolist(), observation.highs.tolist()]
+        tensors[f"{name}{EXTREMES}"] = torch.tensor(extremes, dtype=torch.float32)
+        values[name] = {
+            "layer": value.layer,
+            "shape": list(value.shape),
+            "range": [histogram.low, histogram.high] if observation.total else None,
+            "exponent": histogram.exponent,
+            "first": histogram.first,
+            "zeros": histogram.zeros,
+        }
+    body = {
+        "zeropoint": statistics.zeropoint,
+        "input_shapes": [list(shape) for shape in statistics.input_shapes],
+        "samples": statistics.samples,
+        "weights": dict(statistics.weights),
+        "values": values,
+    }
+    return body, tensors
+
+
+def _from_file(body: Json, tensors: Mapping[str, Tensor]) -> Statistics:
+    return Statistics(
+        values={
+            name: Observed(
+                data["layer"],
+                tuple(data["shape"]),
+                _observation(data, tensors[f"{name}{COUNTS}"], tensors[f"{name}{EXTREMES}"]),
+            )
+            for name, data in body["values"].items()
+        },
+        input_shapes=tuple(tuple(shape) for shape in body["input_shapes"]),
+        samples=body["samples"],
+        weights=body["weights"],
+        zeropoint=body["zeropoint"],
+    )
+
+
+def _observation(data: Json, counts: Tensor, extremes: Tensor) -> Observation:
+    low, high = data["range"] or (math.inf, -math.inf)
+    histogram = Histogram(low, high, data["exponent"], data["first"], counts, data["zeros"])
+    lows, highs = (array("f", bounds) for bounds in extremes.tolist())
+    return Observation(histogram, lows, highs)

@@ -1,0 +1,1 @@
+"""Where a network loses accuracy: every layer's error taken apart, and its effect measured."""
