@@ -11,6 +11,8 @@ from zeropoint.execute.onednn import OneDnn
 from zeropoint.execute.onednn import why_unusable as why_no_onednn
 from zeropoint.execute.onnxruntime import OnnxRuntime
 from zeropoint.execute.onnxruntime import why_unusable as why_no_onnxruntime
+from zeropoint.execute.openvino import OpenVino
+from zeropoint.execute.openvino import why_unusable as why_no_openvino
 from zeropoint.execute.reference import Reference
 from zeropoint.program.program import Program
 
@@ -26,12 +28,14 @@ class Engine:
 
 _MAKERS: dict[str, Callable[[Program], Executor]] = {
     "onednn": OneDnn,
+    "openvino": OpenVino,
     "onnxruntime": OnnxRuntime,
     "reference": Reference,
 }
 
 _REASONS: dict[str, Callable[[], str | None]] = {
     "onednn": lambda: why_no_onednn(),  # looked up when it is called: tests replace it
+    "openvino": lambda: why_no_openvino(),
     "onnxruntime": lambda: why_no_onnxruntime(),
     "reference": lambda: None,
 }

@@ -1,14 +1,40 @@
 """Exported files as executors: what another program would make of them, for `verify`."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from zeropoint.errors import EngineError, FileError
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.onnxruntime import OnnxRuntime
+from zeropoint.execute.openvino import OpenVino
+from zeropoint.graph.structure import leaves_of
 from zeropoint.program.program import Program
 
-OPENERS: dict[str, Callable[[Program, Path], Executor]] = {}
+
+class TorchFile(Executor):
+    """What torch.export.load makes of model.pt2: the program simulated in float32."""
+
+    def __init__(self, path: Path) -> None:
+        import torch.ao.quantization.fx._decomposed  # registers torch's q / dq operators
+
+        self._run = torch.export.load(path).module()
+
+    def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+        """The outputs, without their nesting."""
+        with torch.no_grad():
+            return tuple(leaves_of(self._run(*inputs)))
+
+
+OPENERS: dict[str, Callable[[Program, Path], Executor]] = {
+    ".onnx": lambda program, path: OnnxRuntime(program, path=path),
+    ".xml": lambda program, path: OpenVino(program, path=path),
+    ".pt2": lambda program, path: TorchFile(path),
+}
 
 
 def open_file(program: Program, path: str | os.PathLike[str]) -> Executor:

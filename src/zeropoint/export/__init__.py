@@ -16,9 +16,11 @@ from zeropoint.errors import ExportError
 from zeropoint.export.c import FORMAT as C
 from zeropoint.export.format import Format
 from zeropoint.export.onnx import FORMAT as ONNX
+from zeropoint.export.openvino import FORMAT as OPENVINO
+from zeropoint.export.pt2 import FORMAT as TORCH
 from zeropoint.program.program import Program
 
-FORMATS: tuple[Format, ...] = (ONNX, C)
+FORMATS: tuple[Format, ...] = (ONNX, OPENVINO, TORCH, C)
 
 
 def export(program: Program, path: str | os.PathLike[str], **options: Any) -> None:

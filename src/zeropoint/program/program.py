@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zeropoint.arithmetic.bounds import Range, sum_range
 from zeropoint.arithmetic.integer import INT32
 from zeropoint.arithmetic.qparams import broadcast
 from zeropoint.errors import GraphError, ProgramError
@@ -23,7 +24,6 @@ from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
-from zeropoint.program.bounds import Range, sum_range
 from zeropoint.program.provenance import Provenance
 
 
@@ -139,6 +139,16 @@ class Program:
         bias = self.graph.constants[node.inputs[2]].to(torch.float64)
         rows = self.weight_rows(node)
         return sum_range(rows, bias, x.low - zero_point, x.high - zero_point)
+
+    def weighted_nodes(self) -> tuple[Node, ...]:
+        """The integer nodes with weights, in order."""
+        return tuple(
+            node
+            for node in self.graph.nodes
+            if isinstance(node.op, IntegerOp)
+            and self.is_integer(node)
+            and Role.WEIGHT in node.op.roles(len(node.inputs))
+        )
 
     def weight_rows(self, node: Node) -> Tensor:
         """The centred integer weights of a node, float64: a row (O, K) for each output channel."""

@@ -13,10 +13,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.graph.graph import Node
-from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.model import QuantizedModel
-from zeropoint.program.bounds import saturating_pairs
 from zeropoint.program.program import Program
 from zeropoint.render import as_text
 
@@ -84,7 +83,7 @@ class Proof:
 def prove(q: QuantizedModel) -> Proof:
     """Bounds on every accumulator of the program, from its weights and grids alone."""
     program = q.program
-    return Proof(tuple(_bound(program, node) for node in _weighted(program)))
+    return Proof(tuple(_bound(program, node) for node in program.weighted_nodes()))
 
 
 def _bound(program: Program, node: Node) -> Bound:
@@ -100,16 +99,6 @@ def _bound(program: Program, node: Node) -> Bound:
         largest_bias=int(program.graph.constants[node.inputs[2]].abs().max()),
         saturating=tuple(saturating.tolist()),
     )
-
-
-def _weighted(program: Program) -> list[Node]:
-    return [
-        node
-        for node in program.graph.nodes
-        if isinstance(node.op, IntegerOp)
-        and program.is_integer(node)
-        and Role.WEIGHT in node.op.roles(len(node.inputs))
-    ]
 
 
 def _about_pairs(proof: Proof) -> str:

@@ -39,7 +39,7 @@ class Wanted:
 
     form: str = "qdq"
     opset: int = USUAL_OPSET
-    exact: bool = False
+    exact: bool = True
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -49,7 +49,7 @@ class Wanted:
 
 
 def to_onnx(
-    program: Program, *, form: str = "qdq", opset: int = USUAL_OPSET, exact: bool = False
+    program: Program, *, form: str = "qdq", opset: int = USUAL_OPSET, exact: bool = True
 ) -> Any:  # an onnx.ModelProto: the library has no types
     """The program as an onnx.ModelProto, its values under their own names, any batch size.
 

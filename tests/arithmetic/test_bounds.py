@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeropoint.program.bounds import saturating_pairs, sum_range
+from zeropoint.arithmetic.bounds import saturating_pairs, sum_range
 
 weights = st.lists(st.integers(-127, 127), min_size=1, max_size=4)
 
