@@ -37,6 +37,9 @@ from zeropoint.recipe import Recipe
 from zeropoint.target import TARGETS, target_here
 from zeropoint.version import VERSION
 
+Place = tuple[str, Shape]
+"""The layer that a value belongs to, and its shape."""
+
 
 def quantize(
     model: nn.Module,
@@ -76,7 +79,7 @@ def quantize(
     with clock.stage("calibrate"):
         assignment = assign(graph, recipe, target)
         if isinstance(data, Statistics):
-            data.check(places_of(graph), data.weights)
+            data.check(_places_for(data, captured, graph), data.weights)
             observations = data.observations
         else:
             observations = data.observe(graph, assignment.own, "calibrate", report)
@@ -137,6 +140,14 @@ def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph
     return simplify(capture(model, example), fuse_additions=fuses)
 
 
+def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[str, Place]:
+    """What the statistics should hold: the values of the graph, or those before additions fuse."""
+    places = places_of(graph)
+    if statistics.values.keys() == places.keys():
+        return places
+    return places_of(simplify(captured, fuse_additions=False))
+
+
 class _Data:
     """A loader whose first batch was read ahead; `samples` counts those that were looked at."""
 
@@ -173,7 +184,7 @@ def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
     return tuple(torch.zeros(shape) for shape in statistics.input_shapes)
 
 
-def places_of(graph: Graph) -> dict[str, tuple[str, Shape]]:
+def places_of(graph: Graph) -> dict[str, Place]:
     """The layer and the shape of each value that may get a grid: float32, and computed."""
     places = {}
     for name, value in graph.values.items():

@@ -11,10 +11,10 @@ from tests.nets import Residual, images, seeded
 from zeropoint.arithmetic.requantize import FixedPoint
 from zeropoint.errors import EngineError, FileError
 from zeropoint.execute import engines
+from zeropoint.execute.agreement import Count
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.reference import Reference
 from zeropoint.program.program import Program
-from zeropoint.report.certificate import Count
 from zeropoint.report.verify import verify
 
 

@@ -103,11 +103,16 @@ class Statistics:
         """CalibrationError, naming the first difference, unless they are of this very model."""
         for name, place in places.items():
             found = self.places.get(name)
-            if found is None or found[1] != place[1]:  # which layer writes it depends on fusion
+            if found != place:
                 has = f"have {_spelled(name, *found)}" if found else "do not have it"
                 raise CalibrationError(
                     f"the statistics are of another model: where the model has "
                     f"{_spelled(name, *place)}, they {has}; {AGAIN}"
+                )
+        for name in self.values:
+            if name not in places:
+                raise CalibrationError(
+                    f"the statistics are of another model: it has no value {name!r}; {AGAIN}"
                 )
         for name in (*weights, *self.weights):
             if name not in self.weights:

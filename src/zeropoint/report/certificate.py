@@ -9,31 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from zeropoint.atomic import write_text
+from zeropoint.execute.agreement import LARGEST_DIFFERENCE, Count
 from zeropoint.render import as_text
-
-ONE_IN = 10_000
-"""At most one integer in so many may be a step away from the reference's, in any one operator."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """Of `compared` integers `differing` are not the reference's, the worst by `largest` steps."""
-
-    compared: int = 0
-    differing: int = 0
-    largest: int = 0
-
-    def __add__(self, other: "Count") -> "Count":
-        return Count(
-            self.compared + other.compared,
-            self.differing + other.differing,
-            max(self.largest, other.largest),
-        )
-
-    @property
-    def passes(self) -> bool:
-        """At most one step, and at most one in 10,000 (one, where fewer were compared)."""
-        return self.largest <= 1 and self.differing * ONE_IN <= max(self.compared, ONE_IN)
 
 
 @dataclass(frozen=True)
@@ -79,8 +56,10 @@ class EngineCheck:
 
     @property
     def passes(self) -> bool:
-        """Every operator passes, and no decision flips where no integer may."""
-        return not self.failure and all(check.count.passes for check in self.operators)
+        """Every operator passes alone, and the outputs differ by no more than rounding explains."""
+        if self.failure or self.relative_difference > LARGEST_DIFFERENCE:
+            return False
+        return all(check.count.passes for check in self.operators)
 
 
 @dataclass(frozen=True)

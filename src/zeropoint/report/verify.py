@@ -14,22 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.qparams import QParams, broadcast, dequantize
 from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
 from zeropoint.batches import Inputs, calibration_batches, first_and_all
 from zeropoint.errors import EngineError, ZeropointError
+from zeropoint.execute.agreement import SMALLEST_DIFFERENCE, Count, Isolated, isolated_operators
 from zeropoint.execute.engines import engines as all_engines
 from zeropoint.execute.engines import make_executor
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.files import open_file
 from zeropoint.execute.reference import Reference
-from zeropoint.graph.graph import Node
 from zeropoint.model import QuantizedModel
 from zeropoint.program.file import digest
-from zeropoint.program.isolate import activations_of, integer_nodes, isolate
 from zeropoint.program.program import Program
 from zeropoint.progress import Progress, silent
-from zeropoint.report.certificate import Certificate, Count, EngineCheck, OperatorCheck
+from zeropoint.report.certificate import Certificate, EngineCheck, OperatorCheck
 from zeropoint.version import VERSION
 
 PROFILES: Mapping[str, Arithmetic] = {
@@ -37,9 +35,6 @@ PROFILES: Mapping[str, Arithmetic] = {
     "fixed point, single": FixedPoint("single"),
     "fixed point, double": FixedPoint("double"),
 }
-
-SMALLEST_DIFFERENCE = 2.0**-20
-"""Outputs this close, relative to the largest, differ by float32 rounding alone."""
 
 
 def verify(
@@ -157,12 +152,8 @@ class _Check:
 
 def _engine_check(program: Program, name: str) -> _Check:
     try:
-        operators = [
-            _Operator(program, node, alone, make_executor(alone, name))
-            for node in integer_nodes(program)
-            if (alone := isolate(program, node)) is not None
-        ]
-        return _Check(name, make_executor(program, name), operators)
+        operators = isolated_operators(program, lambda alone: make_executor(alone, name))
+        return _Check(name, make_executor(program, name), [_Operator(each) for each in operators])
     except ZeropointError as error:
         return _Check(name, None, (), failure=str(error))
 
@@ -182,51 +173,26 @@ def _file_check(program: Program, path: str | Path) -> _Check:
 class _Operator:
     """An operator on an engine beside the reference's three profiles."""
 
-    program: Program
-    node: Node
-    alone: Program
-    executor: Executor
+    isolated: Isolated
     count: Count = Count()
     by_profile: dict[str, Count] = field(default_factory=dict)
 
     def add(self, seen: Mapping[str, Tensor]) -> None:
-        values = self.program.graph.values
-        operands = [
-            dequantize(seen[name], _grid(values[name].params))
-            for name in activations_of(self.program, self.node)
-        ]
-        grid = _grid(values[self.node.output].params)
-        found = _codes(self.executor.run(operands)[0], grid)
-        self.count += _difference(found, seen[self.node.output].to(torch.int64), grid)
-        if self.by_profile and self.count.differing == 0:
+        isolated = self.isolated
+        inputs = isolated.inputs(seen)
+        found = isolated.run(inputs)
+        counted = isolated.difference(found, seen)
+        self.count += counted
+        if self.by_profile and counted.differing == 0:
             return  # the first batch has told the profiles apart as far as they differ
         for name, profile in PROFILES.items():
-            theirs = Reference(self.alone, profile).run(operands)[0]
-            counted = _difference(found, _codes(theirs, grid), grid)
-            self.by_profile[name] = self.by_profile.get(name, Count()) + counted
+            theirs = isolated.run(inputs, Reference(isolated.program, profile))
+            known = self.by_profile.get(name, Count())
+            self.by_profile[name] = known + isolated.between(found, theirs)
 
     def result(self) -> OperatorCheck:
-        origin = self.node.origin
-        return OperatorCheck(self.node.output, origin.layer, self.node.op.name, self.count)
-
-
-def _codes(real: Tensor, grid: QParams) -> Tensor:
-    """The integers that a dequantized result stands for."""
-    scale = broadcast(grid.scale, real.ndim, grid.axis).to(torch.float64)
-    zero_point = broadcast(grid.zero_point, real.ndim, grid.axis)
-    return torch.round(real.to(torch.float64) / scale).to(torch.int64) + zero_point
-
-
-def _difference(found: Tensor, expected: Tensor, grid: QParams) -> Count:
-    steps = (found - expected).abs()
-    if grid.type.bits == 32:  # it left as float32, whose own steps are wider beyond 2^24
-        steps = torch.where(steps <= expected.abs() * SMALLEST_DIFFERENCE, 0, steps)
-    return Count(steps.numel(), int(steps.count_nonzero()), int(steps.max()))
-
-
-def _grid(params: QParams | None) -> QParams:
-    assert params is not None  # integer nodes read and write integers
-    return params
+        node = self.isolated.node
+        return OperatorCheck(node.output, node.origin.layer, node.op.name, self.count)
 
 
 def _profile(operators: Sequence[_Operator]) -> str:
