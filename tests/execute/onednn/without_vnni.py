@@ -1,4 +1,4 @@
-"""Run in a process of its own, where oneDNN is told to use no more than AVX2: see test_executor.py."""
+"""For a process of its own, where oneDNN is told to use no more than AVX2: see test_executor.py."""
 
 import json
 import sys
