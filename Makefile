@@ -14,7 +14,7 @@ demo: setup
 
 # The browser that the report is tested in and the second C compiler, where this machine lets us
 # install them; their tests say that they were skipped elsewhere.
-DEBIAN := chromium chromium-driver clang libclang-rt-14-dev
+DEBIAN := chromium chromium-driver clang libclang-rt-dev
 system:
 	@command -v chromedriver >/dev/null && command -v clang >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \

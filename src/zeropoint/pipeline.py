@@ -58,8 +58,7 @@ def quantize(
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     recipe, report, clock = recipe or Recipe(), progress or silent, _Clock()
-    engine = choose_engine(engine)
-    target = target_here(engine)
+    target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
         data: _Data | Statistics = loader
         example = _example_of(loader, model)

@@ -86,7 +86,7 @@ class Isolated:
 
 
 def isolated_operators(program: Program, make: Callable[[Program], Executor]) -> list[Isolated]:
-    """Every integer operator of a program but those that read a size; errors are those of `make`."""
+    """Every integer operator of a program but those that read a size, on the engine of `make`."""
     found = []
     for node in integer_nodes(program):
         alone = isolate(program, node)

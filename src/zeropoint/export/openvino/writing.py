@@ -11,7 +11,7 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.atomic import write as write_file
 from zeropoint.errors import ExportError
 from zeropoint.export.format import Format
-from zeropoint.export.openvino.forms import FORMS
+from zeropoint.export.openvino.forms import FORMS, bounded
 from zeropoint.export.openvino.islands import island, island_refusal
 from zeropoint.graph.graph import Node
 from zeropoint.graph.value import Quantized, Value
