@@ -14,6 +14,10 @@ settings.register_profile("zeropoint", deadline=None, derandomize=True, max_exam
 settings.load_profile("zeropoint")
 
 
+all_candidates = choosing.candidates
+"""What engine="auto" chooses from outside the tests."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def auto_is_onednn() -> Iterator[None]:
     """engine="auto" times nothing: quick, and the same on every day. test_choosing.py lifts it."""

@@ -12,6 +12,7 @@ from benchmarks.peers import (
     torchao_pt2e_int8,
     zeropoint_int8,
     zeropoint_onnxruntime,
+    zeropoint_openvino,
 )
 from benchmarks.peers.peer import Peer
 
@@ -29,6 +30,7 @@ PEERS = (
     Peer("torchao pt2e int8", torchao_pt2e_int8.prepare, "torchao"),
     Peer("onnxruntime int8", onnxruntime_int8.prepare, "onnxruntime"),
     Peer("zeropoint on onnxruntime", zeropoint_onnxruntime.prepare, "zeropoint"),
+    Peer("zeropoint on openvino", zeropoint_openvino.prepare, "zeropoint"),
     OPENVINO_INT8,
     ZEROPOINT,
 )

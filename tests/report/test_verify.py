@@ -10,8 +10,7 @@ import zeropoint as zp
 from tests.nets import Residual, images, seeded
 from zeropoint.arithmetic.requantize import FixedPoint
 from zeropoint.errors import EngineError, FileError
-from zeropoint.execute import engines
-from zeropoint.execute.agreement import Count
+from zeropoint.execute import engines, files
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.reference import Reference
 from zeropoint.program.program import Program
@@ -114,15 +113,50 @@ def test_the_digest_tells_programs_apart(q: zp.QuantizedModel) -> None:
     assert first != second
 
 
-@pytest.mark.parametrize(
-    ("count", "passes"),
-    [
-        (Count(20_000, 2, 1), True),
-        (Count(20_000, 3, 1), False),
-        (Count(50, 1, 1), True),
-        (Count(50, 2, 1), False),
-        (Count(20_000, 1, 2), False),
-    ],
-)
-def test_one_step_in_ten_thousand_integers_passes(count: Count, passes: bool) -> None:
-    assert count.passes == passes
+def test_a_file_whose_outputs_are_something_else_fails(
+    q: zp.QuantizedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Zeros(Executor):
+        def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+            return tuple(0 * x for x in Reference(q.program).run(inputs))
+
+    monkeypatch.setitem(files.OPENERS, ".zeros", lambda program, path: Zeros())
+    (tmp_path / "model.zeros").touch()
+    certificate = verify(q, [images(seed=1)], engines=[], files=[tmp_path / "model.zeros"])
+    assert not certificate.passes
+    assert certificate.checks[0].relative_difference == 1.0
+
+
+def test_an_engine_that_is_wrong_for_a_single_sample_fails(
+    q: zp.QuantizedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class RightInBatches(Executor):
+        def __init__(self, program: Program) -> None:
+            self._reference, self._whole = Reference(program), bool(program.provenance.model)
+
+        def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+            outputs = self._reference.run(inputs)
+            alone = self._whole and len(inputs[0]) == 1
+            return tuple(-x for x in outputs) if alone else outputs
+
+    with_engine(monkeypatch, RightInBatches)
+    (check,) = verify(q, [images(seed=1)], engines=["reference"]).checks
+    assert not check.passes
+    assert check.integers.differing == check.flips == 0
+
+
+def test_an_output_that_is_not_a_number_fails(
+    q: zp.QuantizedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NotANumber(Executor):
+        def __init__(self, program: Program) -> None:
+            self._reference, self._whole = Reference(program), bool(program.provenance.model)
+
+        def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+            outputs = self._reference.run(inputs)
+            return tuple(x / 0 * 0 for x in outputs) if self._whole else outputs
+
+    with_engine(monkeypatch, NotANumber)
+    (check,) = verify(q, [images(seed=1)], engines=["reference"]).checks
+    assert not check.passes
+    assert check.failure == "an output is not finite"

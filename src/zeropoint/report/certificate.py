@@ -28,9 +28,10 @@ class EngineCheck:
     """One engine, or one exported file, beside the reference.
 
     `operators` checks each alone; `outputs` counts the elements of the network's outputs that
-    differ at all, `relative_difference` is the largest difference over the largest output, `flips`
-    are samples whose greatest output is another class; `profile` is the arithmetic profile with
-    the fewest differing integers. `failure` says why nothing could be compared.
+    differ at all, `relative_difference` is the largest difference over the largest output of its
+    call, `flips` are samples whose greatest output is another class; `profile` is the arithmetic
+    profile with the fewest differing integers, but for chance. `failure` says why nothing could be
+    compared.
     """
 
     engine: str

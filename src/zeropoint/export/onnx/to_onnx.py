@@ -56,11 +56,11 @@ def to_onnx(
     `form`: "qdq", float operators between DequantizeLinear and QuantizeLinear, which runtimes fuse
     to integer kernels; or "qoperator", layers as integer operators.
 
-    `exact`: what becomes of a convolution with an addend, which a program rounds once (3'). ONNX
-    Runtime has no such kernel. By default its own result is rounded to 8 bits first, so that every
-    runtime computes it in integers, and differs from the program by that rounding. With
-    `exact=True` the file says what the program says: OpenVINO still makes one integer kernel of it,
-    ONNX Runtime runs those convolutions in float32 ("qdq") or slowly in integers ("qoperator").
+    `exact`: what becomes of a convolution with an addend, which a program rounds once (3'). By
+    default the file says what the program says; ONNX Runtime has no such kernel, and runs those
+    convolutions in float32 ("qdq") or slowly in integers ("qoperator"). With `exact=False` the
+    convolution's own result is rounded to 8 bits first: integers everywhere, and one rounding more
+    than the program has. A program quantized for engine="onnxruntime" has no such convolutions.
 
     ExportError names a layer that ONNX cannot carry, or the extra that is missing.
     """

@@ -1,20 +1,37 @@
-"""The float form of each operator in OpenVINO: between two FakeQuantize it is the integer form."""
+"""The float form of each operator in OpenVINO: between two FakeQuantize it is the integer form.
+
+The CPU plugin moves a scale and a zero point from in front of an operator to behind it. Where it
+does so wrongly (openvino 2026.4.1), the operator is kept out of that, `as_it_is`:
+
+    Pad        of an image of one pixel is filled with the code 0, which is not zero
+    AvgPool    that counts its padding is padded with the code 0
+    MatMul     rounds the sum to float32 before it takes off the zero point's share
+
+    Convolution    of one channel (in each group), stride (1, s > 1): wrong numbers in a column
+
+And two have windows that see nothing but padding: Convolution reads there what is not its own (it
+is padded beforehand), MaxPool returns the lowest float32.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from zeropoint.export.openvino.grids import fake_quantize, levels_of, real
 from zeropoint.graph.op import Op
 from zeropoint.graph.value import Value
+from zeropoint.ops.accumulate import real_bounds
 from zeropoint.ops.add import Add
 from zeropoint.ops.batch_norm import BatchNorm
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
 from zeropoint.ops.pad import Pad
 from zeropoint.ops.pool import AdaptiveAveragePool2d, AveragePool2d, GlobalAveragePool, MaxPool2d
+from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
 from zeropoint.ops.shape import (
     COMPUTED,
     INFER,
@@ -24,8 +41,24 @@ from zeropoint.ops.shape import (
     SizeOf,
 )
 
+SLACK = 0.25
+"""Of a step: the plugin takes a Clamp behind a FakeQuantize into it, with the next lower code."""
+
 Output = Any  # an openvino.Output: the package is optional and its types are generated
 Values = Sequence[Value]
+
+
+def as_it_is(x: Output, value: Value) -> Output:
+    """The same real numbers, as floats: the plugin moves no scale past a Maximum."""
+    from openvino import opset14 as ops
+
+    if value.params is None:
+        return x
+    return ops.maximum(x, np.float32(real(levels_of(value.params)[0], value.params)))
+
+
+def _has_zero_point(value: Value) -> bool:
+    return value.params is not None and bool(value.params.zero_point.any())
 
 
 def clamped(x: Output, low: float | None, high: float | None) -> Output:
@@ -45,7 +78,12 @@ def _conv2d(op: Conv2d, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
     x, weight, bias, *addend = operands
-    geometry = (list(op.stride), list(op.padding), list(op.padding), list(op.dilation))
+    padding = list(op.padding)
+    if may_see_only_padding(op, [int(n) for n in values[1].shape[2:]]):
+        x, padding = _padded_first(x, values[0], padding), [0, 0]
+    if may_miscount(op, [int(n) for n in values[1].shape]):
+        x = as_it_is(x, values[0])
+    geometry = (list(op.stride), padding, padding, list(op.dilation))
     if op.groups == 1:
         y = ops.convolution(x, weight, *geometry)
     else:
@@ -58,12 +96,40 @@ def _conv2d(op: Conv2d, operands: Sequence[Output], values: Values) -> Output:
     return clamped(y, op.low, op.high)
 
 
+def _padded_first(x: Output, value: Value, padding: Sequence[int]) -> Output:
+    y = _with_zeros(x, value, [0, 0, *padding], [0, 0, *padding])
+    return y if value.params is None else fake_quantize(y, value.params)
+
+
+def _with_zeros(x: Output, value: Value, before: list[int], after: list[int]) -> Output:
+    from openvino import opset14 as ops
+
+    zero = ops.constant(np.float32(0.0))
+    x = as_it_is(x, value) if _has_zero_point(value) else x
+    return ops.pad(x, np.array(before), np.array(after), "constant", zero)
+
+
 def _linear(op: Linear, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
     x, weight, bias = operands
-    y = ops.add(ops.matmul(x, weight, False, True), bias)
-    return clamped(y, op.low, op.high)
+    by_convolution = _has_zero_point(values[0])
+    y = _by_convolution(x, weight, values) if by_convolution else ops.matmul(x, weight, False, True)
+    return clamped(ops.add(y, bias), op.low, op.high)
+
+
+def _by_convolution(x: Output, weight: Output, values: Values) -> Output:
+    """Rows as images of one pixel: a MatMul takes the zero point's share off in float32."""
+    from openvino import opset14 as ops
+
+    outputs, features = (int(n) for n in values[1].shape)
+    pixels = ops.reshape(x, np.array([-1, features, 1, 1]), False)
+    kernel = ops.reshape(weight, np.array([outputs, features, 1, 1]), False)
+    y = ops.convolution(pixels, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    rank = len(values[0].shape)
+    last = ops.constant(np.array([outputs]))
+    size = ops.concat([_slice(ops.shape_of(x), 0, rank - 1), last], 0)
+    return ops.reshape(y, size, False)
 
 
 def _add(op: Add, operands: Sequence[Output], values: Values) -> Output:
@@ -73,7 +139,11 @@ def _add(op: Add, operands: Sequence[Output], values: Values) -> Output:
 
 
 def _clamp(op: Clamp, operands: Sequence[Output], values: Values) -> Output:
-    return clamped(operands[0], op.low, op.high)
+    params = values[0].params
+    if params is None:
+        return clamped(operands[0], op.low, op.high)
+    low, high = real_bounds(op.low, op.high, params)
+    return clamped(operands[0], real(low + SLACK, params), real(high + SLACK, params))
 
 
 def _concat(op: Concat, operands: Sequence[Output], values: Values) -> Output:
@@ -83,14 +153,11 @@ def _concat(op: Concat, operands: Sequence[Output], values: Values) -> Output:
 
 
 def _pad(op: Pad, operands: Sequence[Output], values: Values) -> Output:
-    from openvino import opset14 as ops
-
     rank, given = len(values[0].shape), op.amounts
     before, after = [0] * rank, [0] * rank
     for i in range(len(given) // 2):
         before[rank - 1 - i], after[rank - 1 - i] = given[2 * i], given[2 * i + 1]
-    zero = ops.constant(np.float32(0.0))
-    return ops.pad(operands[0], np.array(before), np.array(after), "constant", zero)
+    return _with_zeros(operands[0], values[0], before, after)
 
 
 def _max_pool(op: MaxPool2d, operands: Sequence[Output], values: Values) -> Output:
@@ -98,24 +165,50 @@ def _max_pool(op: MaxPool2d, operands: Sequence[Output], values: Values) -> Outp
 
     window = (list(op.stride), list(op.dilation), list(op.padding), list(op.padding))
     rounding = "ceil_torch" if op.ceil_mode else "floor"
-    pooled = ops.max_pool(operands[0], *window, list(op.kernel), rounding, "explicit")
-    return ops.convert_like(pooled.output(0), operands[0])
+    y = ops.max_pool(operands[0], *window, list(op.kernel), rounding, "explicit")
+    params = values[0].params
+    lowest = np.finfo(np.float32).min if params is None else real(params.low, params)
+    # A Maximum in any case would keep the plugin's integers from going further.
+    largest = y.output(0)
+    return ops.maximum(largest, np.float32(lowest)) if _may_see_only_padding(op) else largest
+
+
+def _may_see_only_padding(op: MaxPool2d) -> bool:
+    sides = zip(op.padding, op.dilation, strict=True)
+    return any(padding > 0 and dilation > 1 for padding, dilation in sides)
 
 
 def _average_pool(op: AveragePool2d, operands: Sequence[Output], values: Values) -> Output:
+    (x,), (value,) = operands, values
+    if not op.count_include_pad or not any(op.padding):  # what is beyond is never counted
+        return _averages(x, op, op.padding)
+    if op.ceil_mode:
+        return _averages_beyond(x, value, op)
+    x = as_it_is(x, value) if _has_zero_point(value) else x
+    return _averages(x, op, op.padding, counts_padding=True)
+
+
+def _averages(
+    x: Output, op: AveragePool2d, padding: Sequence[int], *, counts_padding: bool = False
+) -> Output:
     from openvino import opset14 as ops
 
+    sides = list(padding)
     rounding = "ceil_torch" if op.ceil_mode else "floor"
-    padding = list(op.padding)
-    return ops.avg_pool(
-        operands[0],
-        list(op.stride),
-        padding,
-        padding,
-        list(op.kernel),
-        not op.count_include_pad,
-        rounding,
-    )
+    kernel, stride = list(op.kernel), list(op.stride)
+    return ops.avg_pool(x, stride, sides, sides, kernel, not counts_padding, rounding)
+
+
+def _averages_beyond(x: Output, value: Value, op: AveragePool2d) -> Output:
+    """Where windows reach beyond the padding, torch counts the one and not the other."""
+    from openvino import opset14 as ops
+
+    windows = (list(op.stride), [1, 1], list(op.padding), list(op.padding), list(op.kernel))
+    size = ops.shape_of(ops.max_pool(x, *windows, "ceil_torch", "explicit").output(0))
+    sides = [0, 0, *op.padding]
+    y = _averages(_with_zeros(x, value, sides, sides), op, (0, 0))
+    begin, step, axes = (np.array(n) for n in ([0, 0], [1, 1], [2, 3]))
+    return ops.slice(y, begin, _slice(size, 2, 4), step, axes)  # no window begins in the padding
 
 
 def _adaptive(op: AdaptiveAveragePool2d, operands: Sequence[Output], values: Values) -> Output:
@@ -211,6 +304,10 @@ def _batch_norm(op: BatchNorm, operands: Sequence[Output], values: Values) -> Ou
     return ops.batch_norm_inference(x, gamma, beta, mean, var, op.eps)
 
 
+def _nothing(op: Op, operands: Sequence[Output], values: Values) -> Output:
+    return operands[0]
+
+
 FORMS: dict[type[Op], Callable[[Any, Sequence[Output], Values], Output]] = {
     Conv2d: _conv2d,
     Linear: _linear,
@@ -227,4 +324,7 @@ FORMS: dict[type[Op], Callable[[Any, Sequence[Output], Values], Output]] = {
     SizeOf: _size_of,
     SizeArithmetic: _size_arithmetic,
     BatchNorm: _batch_norm,
+    Requantize: _nothing,
+    Quantize: _nothing,
+    Dequantize: _nothing,
 }

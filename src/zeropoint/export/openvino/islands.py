@@ -1,84 +1,112 @@
-"""Operators of float islands that OpenVINO has too; others are refused by name."""
+"""Operators of float islands, by OpenVINO's own frontend for PyTorch: each traced alone.
 
-from collections.abc import Callable, Sequence
+    Opaque --> torch.jit.trace --> openvino.convert_model --> its nodes, on our operands
+
+The frontend does not look at every argument (a softplus with another beta is the usual one to it), so
+what it makes of an operator is compared with torch on random numbers before it is trusted.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
+from zeropoint.graph.value import Shape, Size, Value
 from zeropoint.ops.opaque import Opaque
 
 Output = Any  # an openvino.Output: the package is optional and its types are generated
 
-UNARY = {
-    "sigmoid": "sigmoid",
-    "tanh": "tanh",
-    "silu": "swish",
-    "hardswish": "hswish",
-    "hardsigmoid": "hsigmoid",
-    "mish": "mish",
-    "exp": "exp",
-    "sqrt": "sqrt",
-    "abs": "abs",
-    "neg": "negative",
-    "relu": "relu",
-    "softplus": "softplus",
+USUAL_NAMES = {
+    "aten._softmax.default": "aten.softmax.int",
+    "aten._log_softmax.default": "aten.log_softmax.int",
 }
-"""torch's name and OpenVINO's."""
+"""Operators that the frontend knows by another name, with one argument less."""
 
-BINARY = {"mul": "multiply", "add": "add", "sub": "subtract", "div": "divide"}
-DEFAULTS = {"softplus": (1, 20)}
-"""Arguments with which torch's function is OpenVINO's."""
+FREE_SIZE = 16
+"""Of an image whose size is free, where an operator is tried."""
 
-
-def island_refusal(op: Opaque) -> str | None:
-    """Why the operator cannot be written; None if it can."""
-    if _function(op) is None:
-        return f"the float operator {op.target} with these arguments"
-    return None
+FREE_BATCH = 2
+CLOSE = 1e-4
+"""OpenVINO's approximations of exp and the like, relatively and absolutely."""
 
 
-def island(op: Opaque, operands: Sequence[Output]) -> Output:
-    """The operator on real numbers."""
-    function = _function(op)
-    assert function is not None  # island_refusal was asked first
-    return function([_operand(item, operands) for item in op.arguments])
-
-
-def _function(op: Opaque) -> Callable[[list[Any]], Output] | None:
-    if op.keywords or not op.target.startswith("aten."):
+def island_refusal(op: Opaque, operands: Sequence[Value]) -> str | None:
+    """Why the operator cannot be written; None if it can, or OpenVINO is not here to be asked."""
+    try:
+        import openvino  # noqa: F401
+    except ImportError:
         return None
-    name, arguments = op.target.split(".")[1], op.arguments
-    if name in UNARY and _is_operand(arguments[0]) and len(arguments) == 1:
-        return lambda x: _opset(UNARY[name])(x[0])
-    if name in BINARY and len(arguments) == 2 and all(map(_is_operand_or_number, arguments)):
-        return lambda x: _opset(BINARY[name])(*map(_as_output, x))
-    if name == "gelu" and len(arguments) == 1:
-        return lambda x: _opset("gelu")(x[0], "ERF")
-    if name == "leaky_relu" and all(map(_is_operand_or_number, arguments)):
-        return lambda x: _opset("prelu")(x[0], np.float32(x[1] if len(x) > 1 else 0.01))
-    if name in ("softmax", "_softmax") and isinstance(arguments[1], int):
-        return lambda x: _opset("softmax")(x[0], x[1])
-    return None
+    if any(isinstance(value.type, Size) for value in operands):
+        return f"{op.target} of a size that is computed"
+    return _refusal(op, tuple(_sizes(value.shape) for value in operands))
 
 
-def _opset(name: str) -> Callable[..., Output]:
-    from openvino import opset14 as ops
-
-    found: Callable[..., Output] = getattr(ops, name)
-    return found
-
-
-def _is_operand(item: Any) -> bool:
-    return isinstance(item, tuple) and item[0] == "%"
+def island(op: Opaque, operands: Sequence[Output], values: Sequence[Value]) -> list[Output]:
+    """The operator's results on real numbers."""
+    model = _converted(op, [torch.zeros(_sizes(value.shape)) for value in values])
+    for parameter, operand in zip(model.get_parameters(), operands, strict=True):
+        for reader in parameter.output(0).get_target_inputs():
+            reader.replace_source_output(operand)
+    return [result.input_value(0) for result in model.get_results()]
 
 
-def _is_operand_or_number(item: Any) -> bool:
-    return _is_operand(item) or (isinstance(item, (int, float)) and not isinstance(item, bool))
+def _sizes(shape: Shape) -> tuple[int, ...]:
+    free = [FREE_SIZE if axis else FREE_BATCH for axis in range(len(shape))]
+    return tuple(
+        n if isinstance(n, int) else usual for n, usual in zip(shape, free, strict=True)
+    )
 
 
-def _operand(item: Any, operands: Sequence[Output]) -> Any:
-    return operands[item[1]] if _is_operand(item) else item
+@cache
+def _refusal(op: Opaque, shapes: tuple[tuple[int, ...], ...]) -> str | None:
+    random = torch.Generator().manual_seed(0)
+    examples = [torch.randn(shape, generator=random) for shape in shapes]
+    try:
+        found = _run(_converted(op, examples), examples)
+    except Exception as error:  # torch's, the frontend's and the plugin's have no common class
+        return f"{op.target}, which OpenVINO does not take: {_last_line(error)}"
+    expected = _Call(op)(*examples)
+    pairs = zip(found, expected, strict=True)
+    if all(np.allclose(ours, y.numpy(), CLOSE, CLOSE, equal_nan=True) for ours, y in pairs):
+        return None
+    return f"{op.target} with these arguments, of which OpenVINO makes something else"
 
 
-def _as_output(item: Any) -> Any:
-    return np.float32(item) if isinstance(item, (int, float)) else item
+def _converted(op: Opaque, examples: list[Tensor]) -> Any:  # an openvino.Model
+    import openvino
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a tracer's
+        traced = torch.jit.trace(_Call(op), tuple(examples), check_trace=False)
+        shapes = [openvino.PartialShape([-1] * example.ndim) for example in examples]
+        return openvino.convert_model(traced, example_input=tuple(examples), input=shapes)
+
+
+class _Call(nn.Module):
+    def __init__(self, op: Opaque) -> None:
+        super().__init__()
+        usual = USUAL_NAMES.get(op.target)
+        self._op = Opaque(usual, op.arguments[:-1]) if usual else op
+
+    def forward(self, *operands: Tensor) -> tuple[Tensor, ...]:
+        results = self._op.run(*operands)
+        return results if isinstance(results, tuple) else (results,)
+
+
+def _run(model: Any, examples: list[Tensor]) -> list[Any]:  # numpy arrays
+    import openvino
+
+    model.reshape({index: list(x.shape) for index, x in enumerate(examples)})
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    results = compiled([x.numpy() for x in examples])
+    return [results[index] for index in range(len(compiled.outputs))]
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")]
+    return lines[-1] if lines else type(error).__name__

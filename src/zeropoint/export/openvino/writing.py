@@ -11,21 +11,29 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.atomic import write as write_file
 from zeropoint.errors import ExportError
 from zeropoint.export.format import Format
-from zeropoint.export.openvino.forms import FORMS, bounded
+from zeropoint.export.openvino.forms import FORMS
+from zeropoint.export.openvino.grids import constant, fake_quantize
 from zeropoint.export.openvino.islands import island, island_refusal
 from zeropoint.graph.graph import Node
-from zeropoint.graph.value import Quantized, Value
+from zeropoint.graph.op import Grid, IntegerOp
+from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.opaque import Opaque
-from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.pad import Pad
 from zeropoint.program.program import Program
 
 Output = Any  # an openvino.Output: the package is optional and its types are generated
+
+RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+"""Otherwise a float MatMul with int8 weights would quantize its input on its own account."""
 
 
 def refusal(program: Program) -> str | None:
     """The first operator of an island that has no counterpart here, with its layer."""
     for node in program.graph.nodes:
-        if isinstance(node.op, Opaque) and (why := island_refusal(node.op)):
+        if not isinstance(node.op, Opaque):
+            continue
+        why = island_refusal(node.op, [program.graph.values[name] for name in node.inputs])
+        if why is not None:
             return f"{node.origin.layer or node.output}: {why}"
     return None
 
@@ -79,73 +87,47 @@ class _Writing:
         for name in self._graph.inputs:
             shape = self._graph.values[name].shape
             sizes = [Dimension(n) if isinstance(n, int) else Dimension() for n in shape]
-            parameter = ops.parameter(PartialShape(sizes), np.float32, name)
-            self._named(parameter, name)
-            self._written[name] = parameter
-            parameters.append(parameter)
+            parameters.append(ops.parameter(PartialShape(sizes), np.float32))
+            self._put(name, parameters[-1])
         for node in self._graph.nodes:
             self._node(node)
         results = [ops.result(self._read(name)) for name in self._graph.outputs]
-        return Model(results, parameters, self._program.provenance.model or "zeropoint")
+        model = Model(results, parameters, self._program.provenance.model or "zeropoint")
+        for option, value in RUNTIME_OPTIONS.items():
+            model.set_rt_info(value, ["runtime_options", option])
+        return model
 
     def _node(self, node: Node) -> None:
         operands = [self._read(name) for name in node.inputs]
         values = [self._graph.values[name] for name in node.inputs]
-        if isinstance(node.op, (Quantize, Dequantize)):
-            result = operands[0]
-        elif isinstance(node.op, Opaque):
-            result = island(node.op, operands)
+        if isinstance(node.op, Opaque):
+            results = island(node.op, operands, values)
         else:
-            result = FORMS[type(node.op)](node.op, operands, values)
-        value = self._graph.values[node.output]
-        if isinstance(value.type, Quantized) and _is_rounded(node, value):
-            result = fake_quantize(result, value.type.params)
-        if not isinstance(node.op, Dequantize):
-            self._named(result, node.output)
-        self._written[node.output] = result
+            results = [FORMS[type(node.op)](node.op, operands, values)]
+        for name, real in zip(node.outputs, results, strict=True):
+            params = self._graph.values[name].params
+            is_rounded = params is not None and _is_rounded(node, params)
+            self._put(name, fake_quantize(real, params) if is_rounded else real)
 
-    def _named(self, result: Output, name: str) -> None:
-        result.set_friendly_name(name)
-        result.output(0).get_tensor().set_names({name})
+    def _put(self, name: str, result: Output) -> None:
+        """A result under its program's name; one that is another's as well has both."""
+        output = result.output(0) if hasattr(result, "output") else result
+        if not output.get_names():
+            output.get_node().set_friendly_name(name)
+        output.get_tensor().add_names({name})
+        self._written[name] = output
 
     def _read(self, name: str) -> Output:
         if name not in self._written:
-            self._written[name] = constant(self._graph.values[name], self._graph.constants[name])
+            written = constant(self._graph.values[name], self._graph.constants[name])
+            self._put(name, written)
         return self._written[name]
 
 
-def _is_rounded(node: Node, value: Value) -> bool:
-    from zeropoint.graph.op import Grid, IntegerOp
-
+def _is_rounded(node: Node, params: QParams) -> bool:
     moves = isinstance(node.op, IntegerOp) and node.op.grid is Grid.SHARED
-    return value.params is not None and value.params.type.bits != 32 and not moves
-
-
-def fake_quantize(x: Output, params: QParams) -> Output:
-    """Equation (1): to the grid and back, as one node."""
-    from openvino import opset14 as ops
-
-    low, high = (end.numpy().astype(np.float32).reshape(()) for end in params.real_range)
-    levels = params.high - params.low + 1
-    return ops.fake_quantize(x, low, high, low, high, levels)
-
-
-def constant(value: Value, tensor: Any) -> Output:
-    """A constant; integers as integers, converted and scaled by the graph, as NNCF writes them."""
-    from openvino import opset14 as ops
-
-    if value.params is None:
-        return ops.constant(tensor.detach().numpy())
-    params = value.params
-    shape = [-1 if axis == params.axis else 1 for axis in range(tensor.ndim)]
-    scale = params.scale.reshape(shape if params.scale.ndim else []).numpy()
-    if params.type.bits == 32:  # a bias: the real number itself
-        return ops.constant((tensor.double() * params.scale.double()).float().numpy())
-    real = ops.convert(ops.constant(tensor.numpy()), np.float32)
-    if bool(params.zero_point.any()):
-        offset = params.zero_point.reshape(shape if params.scale.ndim else [])
-        real = ops.subtract(real, ops.constant(offset.numpy().astype(np.float32)))
-    return ops.multiply(real, ops.constant(scale))
+    again = not moves or isinstance(node.op, (Pad, Clamp))  # see forms.py
+    return again and params.type.bits != 32
 
 
 FORMAT = Format("OpenVINO IR", ".xml", refusal, write)
