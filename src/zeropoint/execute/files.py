@@ -22,7 +22,11 @@ class TorchFile(Executor):
     def __init__(self, path: Path) -> None:
         import torch.ao.quantization.fx._decomposed  # registers torch's q / dq operators
 
-        self._run = torch.export.load(path).module()
+        try:
+            self._run = torch.export.load(path).module()
+        except Exception as error:  # torch's have no common class
+            first = str(error).partition("\n")[0]
+            raise EngineError(f"torch cannot load the model: {first}") from error
 
     def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
         """The outputs, without their nesting."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
 from zeropoint.export.openvino import to_openvino
+from zeropoint.export.openvino.package import core
 from zeropoint.export.openvino.writing import refusal
 from zeropoint.program.program import Program
 
@@ -66,22 +67,26 @@ class OpenVino(Executor):
         return call(inputs)
 
     def _call(self, shapes: Shapes) -> Call:
+        key, compiled = self._network(shapes)
+        if key not in self._thread.calls:
+            self._thread.calls[key] = _Free(compiled) if key is None else _Fixed(compiled)
+        return self._thread.calls[key]
+
+    def _network(self, shapes: Shapes) -> tuple[Shapes | None, Any]:
+        """The compiled network for the shapes, with its key."""
         with self._compiling:
             fixed = shapes in self._compiled or len(self._compiled) < FIXED_SHAPES
             key = shapes if fixed else None
             if key not in self._compiled:
                 self._compiled[key] = self._compile(key)
-        compiled = self._compiled[key]
-        return _Fixed(compiled) if fixed else _Free(compiled)
+            return key, self._compiled[key]
 
     def _compile(self, shapes: Shapes | None) -> Any:  # an openvino.CompiledModel
-        import openvino
-
         model = self._model.clone()
         try:
             if shapes is not None:
                 model.reshape({i: list(shape) for i, shape in enumerate(shapes)})
-            return openvino.Core().compile_model(model, "CPU", self._settings)
+            return core().compile_model(model, "CPU", self._settings)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot run this: {_last_line(error)}") from error
 
@@ -90,7 +95,7 @@ class _Thread(threading.local):
     """What one thread has prepared."""
 
     def __init__(self) -> None:
-        self.calls: dict[Shapes, Call] = {}
+        self.calls: dict[Shapes | None, Call] = {}  # None: any size
 
 
 def _model(program: Program) -> Any:  # an openvino.Model
@@ -101,10 +106,8 @@ def _model(program: Program) -> Any:  # an openvino.Model
 
 
 def _read(path: Path) -> Any:  # an openvino.Model
-    import openvino
-
     try:
-        return openvino.Core().read_model(path)
+        return core().read_model(path)
     except RuntimeError as error:
         raise EngineError(f"OpenVINO cannot load the model: {_last_line(error)}") from error
 

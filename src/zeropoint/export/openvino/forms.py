@@ -44,6 +44,9 @@ from zeropoint.ops.shape import (
 SLACK = 0.25
 """Of a step: the plugin takes a Clamp behind a FakeQuantize into it, with the next lower code."""
 
+DISTINCT = np.float32(1e-30)
+"""Far below a step of any accumulator."""
+
 Output = Any  # an openvino.Output: the package is optional and its types are generated
 Values = Sequence[Value]
 
@@ -115,7 +118,10 @@ def _linear(op: Linear, operands: Sequence[Output], values: Values) -> Output:
     x, weight, bias = operands
     by_convolution = _has_zero_point(values[0])
     y = _by_convolution(x, weight, values) if by_convolution else ops.matmul(x, weight, False, True)
-    return clamped(ops.add(y, bias), op.low, op.high)
+    # The plugin drops a bias that is alike for all channels, and then takes two linear layers in a
+    # row for a perceptron of float32, whose result is wrong.
+    distinct = DISTINCT * np.arange(int(values[1].shape[0]), dtype=np.float32)
+    return clamped(ops.add(y, ops.add(bias, ops.constant(distinct))), op.low, op.high)
 
 
 def _by_convolution(x: Output, weight: Output, values: Values) -> Output:

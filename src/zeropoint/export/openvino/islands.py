@@ -1,9 +1,9 @@
 """Operators of float islands, by OpenVINO's own frontend for PyTorch: each traced alone.
 
-    Opaque --> torch.jit.trace --> openvino.convert_model --> its nodes, on our operands
+    Opaque --> torch.jit.trace --> OpenVINO's frontend --> its nodes, on our operands
 
-The frontend does not look at every argument (a softplus with another beta is the usual one to it), so
-what it makes of an operator is compared with torch on random numbers before it is trusted.
+The frontend does not look at every argument (to it a softplus with another beta is the usual one),
+so what it makes of an operator is compared with torch on random numbers before it is trusted.
 """
 
 import warnings
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zeropoint.export.openvino.package import core
 from zeropoint.graph.value import Shape, Size, Value
 from zeropoint.ops.opaque import Opaque
 
@@ -56,9 +57,7 @@ def island(op: Opaque, operands: Sequence[Output], values: Sequence[Value]) -> l
 
 def _sizes(shape: Shape) -> tuple[int, ...]:
     free = [FREE_SIZE if axis else FREE_BATCH for axis in range(len(shape))]
-    return tuple(
-        n if isinstance(n, int) else usual for n, usual in zip(shape, free, strict=True)
-    )
+    return tuple(n if isinstance(n, int) else usual for n, usual in zip(shape, free, strict=True))
 
 
 @cache
@@ -77,13 +76,17 @@ def _refusal(op: Opaque, shapes: tuple[tuple[int, ...], ...]) -> str | None:
 
 
 def _converted(op: Opaque, examples: list[Tensor]) -> Any:  # an openvino.Model
-    import openvino
+    # What openvino.convert_model does, without its telemetry.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    trace: Any = torch.jit.trace  # untyped
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a tracer's
-        traced = torch.jit.trace(_Call(op), tuple(examples), check_trace=False)
-        shapes = [openvino.PartialShape([-1] * example.ndim) for example in examples]
-        return openvino.convert_model(traced, example_input=tuple(examples), input=shapes)
+        traced = trace(_Call(op), tuple(examples), check_trace=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=tuple(examples))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        return frontend.convert(frontend.load(decoder))
 
 
 class _Call(nn.Module):
@@ -98,11 +101,9 @@ class _Call(nn.Module):
 
 
 def _run(model: Any, examples: list[Tensor]) -> list[Any]:  # numpy arrays
-    import openvino
-
     model.reshape({index: list(x.shape) for index, x in enumerate(examples)})
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    compiled = core().compile_model(model, "CPU", settings)
     results = compiled([x.numpy() for x in examples])
     return [results[index] for index in range(len(compiled.outputs))]
 

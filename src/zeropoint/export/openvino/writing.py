@@ -9,11 +9,11 @@ import numpy as np
 
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.atomic import write as write_file
-from zeropoint.errors import ExportError
 from zeropoint.export.format import Format
 from zeropoint.export.openvino.forms import FORMS
 from zeropoint.export.openvino.grids import constant, fake_quantize
 from zeropoint.export.openvino.islands import island, island_refusal
+from zeropoint.export.openvino.package import import_openvino
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import Grid, IntegerOp
 from zeropoint.ops.clamp import Clamp
@@ -53,17 +53,6 @@ def write(program: Program, path: str | os.PathLike[str], **options: Any) -> Non
 
 def _writer(content: bytes) -> Any:  # a closure: lambdas in a loop would share the last content
     return lambda temporary: Path(temporary).write_bytes(content)
-
-
-def import_openvino() -> None:
-    """ExportError that names the extra, where the package is missing."""
-    try:
-        import openvino  # noqa: F401
-    except ImportError as error:
-        raise ExportError(
-            "writing OpenVINO IR needs openvino, which is not installed: "
-            "pip install 'zeropoint[openvino]'"
-        ) from error
 
 
 def to_openvino(program: Program) -> Any:  # an openvino.Model
@@ -106,8 +95,10 @@ class _Writing:
             results = [FORMS[type(node.op)](node.op, operands, values)]
         for name, real in zip(node.outputs, results, strict=True):
             params = self._graph.values[name].params
-            is_rounded = params is not None and _is_rounded(node, params)
-            self._put(name, fake_quantize(real, params) if is_rounded else real)
+            if params is None or not _is_rounded(node, params):
+                self._put(name, real)
+            else:
+                self._put(name, fake_quantize(real, params))
 
     def _put(self, name: str, result: Output) -> None:
         """A result under its program's name; one that is another's as well has both."""
