@@ -5,23 +5,24 @@ BIN := .venv/bin
 # Two test workers, each with one thread in torch: two cores are busy and none is fought over.
 WORKERS ?= 2
 
-.PHONY: setup browser demo test lint bench
+.PHONY: setup system demo test lint bench
 
 setup: .venv/.dev
 
 demo: setup
 	$(BIN)/zeropoint demo
 
-# The browser that the report is tested in, where this machine lets us install it; its tests say
-# that they were skipped elsewhere.
-browser:
-	@command -v chromedriver >/dev/null || \
+# The browser that the report is tested in and the second C compiler, where this machine lets us
+# install them; their tests say that they were skipped elsewhere.
+DEBIAN := chromium chromium-driver clang libclang-rt-dev
+system:
+	@command -v chromedriver >/dev/null && command -v clang >/dev/null || \
 	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    { apt-get install -y -qq chromium chromium-driver >/dev/null 2>&1 || \
-	      { apt-get update -qq && apt-get install -y -qq chromium chromium-driver; } >/dev/null 2>&1; }; } || \
-	  echo "no Chromium here, and no right to install it: the browser tests will be skipped"
+	    { apt-get install -y -qq $(DEBIAN) >/dev/null 2>&1 || \
+	      { apt-get update -qq && apt-get install -y -qq $(DEBIAN); } >/dev/null 2>&1; }; } || \
+	  echo "Chromium or clang is missing and cannot be installed here: their tests will be skipped"
 
-test: setup browser
+test: setup system
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: setup

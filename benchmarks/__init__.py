@@ -10,5 +10,6 @@ load.py         what other programs took meanwhile
 cell.py         one network with every peer, in a process of its own
 summary.py      ratios between the peers and their geometric means
 run.py          the command: all networks, JSON and Markdown
-calibration.py  the other command: the cost of `zp.quantize` itself
+calibration.py  another command: the cost of `zp.quantize` itself
+exactness.py    another: what every engine and exported file computes beside the reference
 """

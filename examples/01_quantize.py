@@ -13,4 +13,4 @@ print(zp.compare(model, q, test_loader))
 
 q.save("digits.safetensors")
 images, _ = next(iter(test_loader))
-assert torch.equal(zp.load("digits.safetensors")(images), q(images))
+assert torch.equal(zp.load("digits.safetensors", q.engine)(images), q(images))

@@ -333,7 +333,7 @@ def test_tied_and_moved_values_share_the_grid_of_their_owner() -> None:
 def test_assignment_and_statistics_are_all_that_a_plan_is_made_of(residual: Graph) -> None:
     assignment = assign(residual, MIN_MAX, ONEDNN)
     observations = observe(residual, [(images(),)], assignment.own)
-    assert_equal(choose(residual, assignment, observations), plan_of(residual, images()))
+    assert_equal(choose(residual, assignment, observations, ONEDNN), plan_of(residual, images()))
 
 
 # --- data that cannot calibrate ----------------------------------------------------------------

@@ -236,10 +236,71 @@ def test_inspect_prints_the_whole_program_when_asked(zeropoint: Shell) -> None:
     assert str(zp.load(zeropoint.file).program) in outcome.out
 
 
+@pytest.mark.parametrize("name", ["net.c", "net.pt2"])
+def test_export_writes_the_format_of_the_suffix(zeropoint: Shell, name: str) -> None:
+    out = zeropoint.folder / name
+    outcome = zeropoint("export", zeropoint.file, out)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"Wrote {out}" in outcome.out
+    written = zeropoint("export", zeropoint.file, out, "--json").facts["files"]
+    assert written[str(out)] == out.stat().st_size
+    beside = {str(out.with_suffix(".h"))} if name == "net.c" else set()
+    assert set(written) == {str(out)} | beside
+
+
+def test_options_of_export_reach_the_format(zeropoint: Shell) -> None:
+    onnx = pytest.importorskip("onnx")
+    out = zeropoint.folder / "net.onnx"
+    options = ("--form", "qoperator", "--opset", 21, "--exact")
+    assert zeropoint("export", zeropoint.file, out, *options).code == 0
+    model = onnx.load(out)
+    assert model.opset_import[0].version == 21
+    assert "QLinearConv" in {node.op_type for node in model.graph.node}
+
+
+def test_a_format_without_an_option_refuses_it(zeropoint: Shell) -> None:
+    out = zeropoint.folder / "net.c"
+    assert_mistake(zeropoint("export", zeropoint.file, out, "--opset", 21), "no option 'opset'")
+    assert_mistake(zeropoint("export", zeropoint.file, out, "--rounding", "up"), "'up'", "single")
+    assert_mistake(zeropoint("export", zeropoint.file, "net.tflite"), "names no format", ".onnx")
+    assert not out.exists()
+
+
+def test_verify_prints_and_saves_the_certificate(zeropoint: Shell) -> None:
+    out, exported = zeropoint.folder / "certificate.json", zeropoint.folder / "net.pt2"
+    assert zeropoint("export", zeropoint.file, exported).code == 0
+    command = ("verify", zeropoint.file, "--data", zeropoint.data, "--exported", exported)
+    options = ("--engines", "reference", "--samples", 6, "--out", out)
+    outcome = zeropoint(*command, *options)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "net.pt2" in outcome.out
+    assert "passes" in outcome.out
+    facts = json.loads(out.read_text())
+    assert facts["samples"] == 6
+    assert [check["engine"] for check in facts["checks"]] == ["reference", "net.pt2"]
+    assert zeropoint(*command, *options, "--json").facts == facts
+
+
+def test_verify_leaves_with_1_where_something_fails(zeropoint: Shell) -> None:
+    missing = zeropoint.folder / "none.onnx"
+    command = ("verify", zeropoint.file, "--data", zeropoint.data, "--engines", "reference")
+    outcome = zeropoint(*command, "--exported", missing)
+    assert outcome.code == 1
+    assert "could not run" in outcome.out
+    assert f"{missing} does not exist" in outcome.out
+    assert zeropoint(*command, "--exported", missing, "--json").code == 1
+
+
+def test_verify_refuses_an_engine_that_does_not_exist(zeropoint: Shell) -> None:
+    command = ("verify", zeropoint.file, "--data", zeropoint.data, "--engines", "onednnn")
+    assert_mistake(zeropoint(*command), "no engine 'onednnn'")
+
+
 def test_help_names_every_command(zeropoint: Shell) -> None:
     outcome = zeropoint("--help")
     assert outcome.code == 0
-    for command in ("demo", "quantize", "compare", "report", "evaluate", "bench", "inspect"):
+    commands = ("demo", "quantize", "compare", "report", "evaluate", "bench", "inspect")
+    for command in (*commands, "export", "verify"):
         assert command in outcome.out
 
 
@@ -341,6 +402,7 @@ def test_json_has_null_for_what_it_cannot_say() -> None:
 def test_bars_are_drawn_on_a_terminal_and_not_in_a_pipe(zeropoint: Shell) -> None:
     command = [sys.executable, "-c", "from zeropoint.cli import main; main()"]
     command += ["evaluate", str(zeropoint.file), "--data", str(zeropoint.data)]
+    command += ["--engine", "reference"]
     piped = subprocess.run(command, capture_output=True, check=True)
     assert piped.stderr == b""
     controller, terminal = pty.openpty()

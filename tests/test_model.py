@@ -150,7 +150,7 @@ def test_an_image_that_is_too_small_is_refused_as_by_the_float_model(
 
 
 def test_an_engine_that_does_not_exist_is_refused(residual: QuantizedModel) -> None:
-    with pytest.raises(EngineError, match=r"no engine 'cuda'; choose one of auto, onednn, refer"):
+    with pytest.raises(EngineError, match=r"no engine 'cuda'; choose one of auto, onednn, o"):
         residual.with_engine("cuda")
 
 
@@ -163,7 +163,9 @@ def test_engines_are_exchanged_without_changing_the_program(residual: QuantizedM
         assert other.engine == name
         assert other.program is residual.program
         assert other.plan is residual.plan
-        assert (other(images()) - residual(images())).abs().max() < 1e-5
+        # OpenVINO may round an integer to the one beside it: here 0.2 % of the largest logit.
+        tolerance = 0.01 if "openvino" in (name, residual.engine) else 1e-5
+        assert (other(images()) - residual(images())).abs().max() < tolerance
 
 
 def test_a_model_says_what_it_is(residual: QuantizedModel) -> None:

@@ -331,6 +331,17 @@ def test_statistics_of_another_forward_name_the_first_value_that_differs() -> No
         assert "'sigmoid'" in message
 
 
+@pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
+def test_statistics_serve_targets_that_fuse_additions_and_those_that_do_not(engine: str) -> None:
+    if not next(each.usable for each in zp.engines() if each.name == engine):
+        pytest.skip(f"{engine} is not installed")
+    statistics = zp.observe(seeded(Residual()), LOADER)
+    q = zp.quantize(seeded(Residual()), statistics, engine=engine)
+    assert str(q.program) == str(zp.quantize(seeded(Residual()), LOADER, engine=engine).program)
+    kinds = {node.op.name for node in q.program.graph.nodes}
+    assert ("add" in kinds) == (engine == "onnxruntime")
+
+
 def test_an_input_has_a_calibrator_of_its_own_if_the_recipe_names_it() -> None:
     own = zp.Recipe(activations=zp.TensorSpec(calibrator=zp.MinMax()))
     plan = zp.quantize(seeded(Residual()), LOADER, zp.Recipe(overrides={"x": own})).plan
@@ -527,7 +538,8 @@ def test_a_width_that_no_engine_runs_is_refused_at_once() -> None:
 
 def test_an_engine_that_does_not_exist_is_refused_before_any_work() -> None:
     message = refusal(EngineError, seeded(Residual()), [], engine="tensorrt")
-    assert message == "there is no engine 'tensorrt'; choose one of auto, onednn, reference"
+    known = "auto, onednn, openvino, onnxruntime, reference"
+    assert message == f"there is no engine 'tensorrt'; choose one of {known}"
 
 
 # --- odd networks that work --------------------------------------------------------------------

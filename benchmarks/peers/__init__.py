@@ -11,6 +11,8 @@ from benchmarks.peers import (
     torch_fx_int8,
     torchao_pt2e_int8,
     zeropoint_int8,
+    zeropoint_onnxruntime,
+    zeropoint_openvino,
 )
 from benchmarks.peers.peer import Peer
 
@@ -27,6 +29,8 @@ PEERS = (
     Peer("torch fx int8", torch_fx_int8.prepare, "torch"),
     Peer("torchao pt2e int8", torchao_pt2e_int8.prepare, "torchao"),
     Peer("onnxruntime int8", onnxruntime_int8.prepare, "onnxruntime"),
+    Peer("zeropoint on onnxruntime", zeropoint_onnxruntime.prepare, "zeropoint"),
+    Peer("zeropoint on openvino", zeropoint_openvino.prepare, "zeropoint"),
     OPENVINO_INT8,
     ZEROPOINT,
 )

@@ -29,9 +29,10 @@ def open_session(path: Path, threads: int) -> Runner:
     # it spin while a call is running, where it helps, and not after.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
 
     def run(x: Tensor) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run(None, {INPUT: x.numpy()})[0]
+        logits: NDArray[np.float32] = session.run(None, {name: x.numpy()})[0]
         return logits
 
     return run

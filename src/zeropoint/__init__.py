@@ -12,6 +12,7 @@ from zeropoint.errors import (
     CaptureError,
     DataError,
     EngineError,
+    ExportError,
     FileError,
     GraphError,
     ProgramError,
@@ -33,11 +34,14 @@ from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.report.analysis.analysis import Analysis, LayerAnalysis
 from zeropoint.report.analysis.analyze import analyze
 from zeropoint.report.analysis.finding import Change, Edit, Finding
+from zeropoint.report.certificate import Certificate
 from zeropoint.report.compare import Comparison, compare
 from zeropoint.report.page.report import Report, report
+from zeropoint.report.prove import Proof, prove
 from zeropoint.report.sweep.curves import Sweep
 from zeropoint.report.sweep.sweep import sweep
 from zeropoint.report.sweep.tensor import Activations, Rounding, Weights
+from zeropoint.report.verify import verify
 from zeropoint.version import VERSION as __version__
 
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     "Best",
     "CalibrationError",
     "CaptureError",
+    "Certificate",
     "Change",
     "Comparison",
     "DataError",
@@ -54,6 +59,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Entropy",
+    "ExportError",
     "FileError",
     "Finding",
     "GraphError",
@@ -64,6 +70,7 @@ __all__ = [
     "PerTensor",
     "Percentile",
     "ProgramError",
+    "Proof",
     "QuantizedModel",
     "Recipe",
     "RecipeError",
@@ -81,7 +88,9 @@ __all__ = [
     "engines",
     "load",
     "observe",
+    "prove",
     "quantize",
     "report",
     "sweep",
+    "verify",
 ]

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.arithmetic.granularity import PerChannel
 from zeropoint.arithmetic.integer import INT32, IntegerType
-from zeropoint.arithmetic.qparams import QParams
+from zeropoint.arithmetic.qparams import QParams, quantize
 from zeropoint.assign import Assignment, assign
 from zeropoint.batches import Inputs
 from zeropoint.errors import CalibrationError
@@ -43,7 +44,7 @@ def calibrate(graph: Graph, batches: Iterable[Inputs], recipe: Recipe, target: T
     """
     assignment = assign(graph, recipe, target)
     observations = observe(graph, batches, assignment.own)
-    return choose(graph, assignment, observations)
+    return choose(graph, assignment, observations, target)
 
 
 def observe(
@@ -68,8 +69,13 @@ def observe(
     return observations
 
 
-def choose(graph: Graph, assignment: Assignment, observations: Mapping[str, Observation]) -> Plan:
-    """The plan that the specifications and the statistics amount to."""
+def choose(
+    graph: Graph,
+    assignment: Assignment,
+    observations: Mapping[str, Observation],
+    target: Target,
+) -> Plan:
+    """The plan that the specifications, the statistics and the target amount to."""
     entries: dict[str, Entry] = {}
     for name, spec in assignment.own.items():
         entries[name] = Own(_activation_grid(observations[name], spec), repr(spec.calibrator))
@@ -80,6 +86,9 @@ def choose(graph: Graph, assignment: Assignment, observations: Mapping[str, Obse
         readers = [node for node in graph.users[name] if node.output in assignment.integer]
         needed = [_scale_for_bias(graph, node, entries) for node in readers]
         grid = _weight_grid(graph.constants[name], needed, spec)
+        if target.saturating_pairs:
+            reads = [entries[node.inputs[0]].params.high for node in readers]
+            grid = _with_room_for_pairs(graph.constants[name], grid, max(reads))
         entries[name] = Own(grid, repr(spec.calibrator))
     for node in graph.nodes:
         if node.output in assignment.integer:
@@ -121,6 +130,14 @@ def _weight_grid(weight: Tensor, needed: Sequence[Tensor], spec: TensorSpec) -> 
     # A channel of zeros only has a bias to represent, so the bias alone chooses its scale.
     scale = torch.where(dead, least, torch.maximum(grid.scale.to(torch.float64), least))
     return replace(grid, scale=scale.to(torch.float32))
+
+
+def _with_room_for_pairs(weight: Tensor, grid: QParams, high: int) -> QParams:
+    """Twice the scale, and so 7 bits, for the channels in which two products can leave 16 bits."""
+    q = quantize(weight.detach(), grid).to(torch.float64)
+    rows = q.reshape(weight.shape[0] if grid.axis == 0 else 1, -1)
+    factor = torch.where(saturating_pairs(rows, high), 2.0, 1.0)
+    return replace(grid, scale=grid.scale * (factor if grid.axis == 0 else factor[0]))
 
 
 def _derive(graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]) -> None:

@@ -7,9 +7,12 @@
     zeropoint evaluate int8.safetensors --data val/ --size 224
     zeropoint bench net.py:factory int8.safetensors
     zeropoint inspect int8.safetensors
+    zeropoint export int8.safetensors model.onnx --opset 21
+    zeropoint verify int8.safetensors --data val/ --size 224 --exported model.onnx
 
 A table goes to stdout, or with `--json` the same facts as one JSON object; progress bars go to
-stderr, and only if nothing is piped. A mistake is one sentence on stderr and exit code 2.
+stderr, and only if nothing is piped. A mistake is one sentence on stderr and exit code 2; `verify`
+leaves with 1 where an engine or a file does not compute what the program says.
 """
 
 import contextlib
@@ -41,6 +44,7 @@ from zeropoint.report.page.report import report as write_report
 from zeropoint.report.page.report import writable
 from zeropoint.source import first_line, load_model
 
+FAILED = 1
 USERS_MISTAKE = 2
 INTERRUPTED = 130
 SHUFFLE_SEED = 0
@@ -103,6 +107,20 @@ class Calibrator(enum.StrEnum):
             Calibrator.BEST: zp.Best,
         }
         return replace(zp.Recipe().activations, calibrator=made[self]())
+
+
+class Form(enum.StrEnum):
+    """How ONNX says int8."""
+
+    QDQ = "qdq"
+    QOPERATOR = "qoperator"
+
+
+class RoundingName(enum.StrEnum):
+    """How C requantizes."""
+
+    SINGLE = "single"
+    DOUBLE = "double"
 
 
 SourceArgument = Annotated[
@@ -379,7 +397,7 @@ def inspect(
     as_json: JsonOption = False,
 ) -> None:
     """What FILE is: layers in int8, every grid, where it comes from."""
-    quantized = zp.load(file)
+    quantized = zp.load(file, engine="reference")  # nothing is run
     if as_json:
         emit_json(
             {
@@ -394,6 +412,97 @@ def inspect(
     console.print(pairs(quantized.provenance), quantized.coverage(), quantized.plan)
     if program:
         typer.echo(str(quantized.program))
+
+
+@app.command()
+def export(
+    file: FileArgument,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="model.onnx, model.xml, model.pt2 or model.c")
+    ],
+    form: Annotated[
+        Form | None, typer.Option(help="ONNX: float operators between grids, or integer operators")
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX: the version of the operator set")] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="ONNX: additions as the program has them")
+    ] = False,
+    rounding: Annotated[
+        RoundingName | None, typer.Option(help="C: one rounding, or two like TFLite")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write FILE in the format of OUT's suffix, for other engines."""
+    options = {
+        "form": form and form.value,
+        "opset": opset,
+        "exact": exact or None,
+        "rounding": rounding and rounding.value,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    zp.load(file, engine="reference").export(out, **given)
+    written = {str(path): path.stat().st_size for path in files_of(out)}
+    if as_json:
+        emit_json({"files": written})
+        return
+    console = stdout()
+    for path, size in written.items():
+        console.print(f"Wrote {path}: {size / BYTES_PER_MEGABYTE:.2f} MB", soft_wrap=True)
+
+
+@app.command()
+def verify(
+    file: FileArgument,
+    data: DataOption,
+    engines: Annotated[
+        str | None,
+        typer.Option(metavar="A[,B]", help="Engines to check; default: all that are usable here"),
+    ] = None,
+    exported: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MODEL", help="What export wrote; may be repeated"),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Images to compare on")] = 64,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Save the certificate here, as JSON")
+    ] = None,
+    size: SizeOption = None,
+    mean: MeanOption = "0",
+    std: StdOption = "1",
+    channels: ChannelsOption = None,
+    batch_size: BatchOption = 32,
+    image_column: ImageColumnOption = None,
+    label_column: LabelColumnOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run engines and exported files beside FILE's exact integers; leave with 1 if one fails."""
+    if out is not None:
+        require_folder_of(out)
+    loader = open_data(
+        data,
+        preparation=preparation_of(size, mean, std, channels),
+        columns=Columns(image_column, label_column),
+        batch_size=batch_size,
+        samples=samples,
+    )
+    quantized = zp.load(file, engine="reference")
+    with progress_bars(total=loader.samples) as progress:
+        certificate = zp.verify(
+            quantized,
+            loader,
+            None if engines is None else [name for name in engines.split(",") if name],
+            files=exported or [],
+            samples=samples,
+            progress=progress,
+        )
+    if out is not None:
+        certificate.save(out)
+    if as_json:
+        emit_json(certificate.to_dict())
+    else:
+        stdout().print(certificate)
+    if not certificate.passes:
+        raise typer.Exit(FAILED)
 
 
 # --- arguments to what the package takes -------------------------------------------------------
@@ -468,6 +577,13 @@ def require_folder_of(out: Path) -> None:
         raise FileError(f"cannot write {out}: {out.parent} is no folder")
     if out.is_dir():
         raise FileError(f"cannot write {out}: it is a folder")
+
+
+def files_of(out: Path) -> list[Path]:
+    """What export has written: two formats have a second file beside the one that is named."""
+    beside = {".xml": ".bin", ".c": ".h"}
+    names = [out, out.with_suffix(beside[out.suffix])] if out.suffix in beside else [out]
+    return [path for path in names if path.exists()]
 
 
 # --- output ------------------------------------------------------------------------------------

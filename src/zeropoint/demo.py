@@ -47,7 +47,7 @@ def demonstrate(*, out: Path | None = None, progress: Progress = silent) -> Demo
     with tempfile.TemporaryDirectory() as folder:
         file = out or Path(folder) / "digits.safetensors"
         quantized.save(file)
-        reloaded = zp.load(file)
+        reloaded = zp.load(file, quantized.engine)
     equal = all(torch.equal(quantized(x), reloaded(x)) for x, _ in test_loader)
     return Demonstration(quantized, comparison, equal)
 

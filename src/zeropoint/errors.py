@@ -7,6 +7,7 @@
      ├─ CalibrationError   the data cannot calibrate the model
      ├─ ProgramError       an integer program breaks its own rules
      ├─ EngineError        no kernels here for what is asked
+     ├─ ExportError        a format cannot carry the program, or its library is missing
      ├─ FileError          a file is missing, damaged, foreign or cannot be written
      └─ DataError          a dataset named on the command line cannot be read
 
@@ -40,6 +41,10 @@ class ProgramError(ZeropointError):
 
 class EngineError(ZeropointError):
     """An engine is missing, or cannot run this program."""
+
+
+class ExportError(ZeropointError):
+    """A format cannot carry the program, or the library that writes it is missing."""
 
 
 class FileError(ZeropointError):

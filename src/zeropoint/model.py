@@ -1,7 +1,7 @@
 """A quantized model: a program, the engine that runs it, and everything one can ask about it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,10 @@ from torch import Tensor
 
 from zeropoint.batches import misfit
 from zeropoint.errors import EngineError
-from zeropoint.execute.engines import best_executor
+from zeropoint.execute.choosing import Choice, choose
+from zeropoint.execute.engines import choose_engine, make_executor
+from zeropoint.execute.executor import Executor
+from zeropoint.export import export
 from zeropoint.graph.structure import nest
 from zeropoint.ops.quantize import Quantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
@@ -32,10 +35,14 @@ class QuantizedModel:
         *,
         plan: Plan | None = None,
         timings: Mapping[str, float] | None = None,
+        batch: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
         self._program = program
         self._plan = plan
-        self._engine, self._executor = best_executor(program, engine)
+        inputs = (batch,) if isinstance(batch, Tensor) else batch
+        if inputs is not None:
+            self._check(tuple(inputs))
+        self._engine, self._executor, self._choice = _prepare(program, engine, inputs)
         self.timings: Mapping[str, float] = dict(timings or {})
         """Seconds that each stage of `quantize` took; empty for a loaded model."""
 
@@ -70,17 +77,35 @@ class QuantizedModel:
         """Versions, recipe and data that made the program."""
         return asdict(self._program.provenance)
 
+    @property
+    def choice(self) -> Choice | None:
+        """How engine="auto" came to the engine, as a table; None if the engine was named."""
+        return self._choice
+
     def coverage(self) -> Coverage:
         """Layers and multiply-accumulates in integers, and the islands with their reasons."""
         return coverage(self._program)
 
-    def with_engine(self, engine: str) -> "QuantizedModel":
-        """The same program on another engine."""
-        return QuantizedModel(self._program, engine, plan=self._plan, timings=self.timings)
+    def with_engine(
+        self, engine: str, *, batch: Tensor | Sequence[Tensor] | None = None
+    ) -> "QuantizedModel":
+        """The same program on another engine; "auto" times the usable ones on the inputs `batch`.
+
+        Without a batch it times them on one sample.
+        """
+        plan, timings = self._plan, self.timings
+        return QuantizedModel(self._program, engine, plan=plan, timings=timings, batch=batch)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .safetensors file, atomically; FileError if it cannot be written."""
         file.save(self._program, path)
+
+    def export(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the program in the format of the path's suffix: .onnx, .xml, .pt2 or .c.
+
+        ExportError or FileError, with nothing written, if that is impossible.
+        """
+        export(self._program, path, **options)
 
     def eval(self) -> "QuantizedModel":
         """The model itself: it has no other mode. Lets evaluation loops treat it like a module."""
@@ -107,6 +132,15 @@ class QuantizedModel:
                 f"input {names[wrong]!r} has shape {tuple(inputs[wrong].shape)}; the model takes "
                 f"({', '.join(map(str, expected[wrong]))})"
             )
+
+
+def _prepare(
+    program: Program, engine: str, batch: Sequence[Tensor] | None
+) -> tuple[str, Executor, Choice | None]:
+    if engine == "auto":
+        return choose(program, batch)
+    name = choose_engine(engine)
+    return name, make_executor(program, name), None
 
 
 def plan_of(program: Program) -> Plan:

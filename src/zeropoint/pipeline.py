@@ -30,11 +30,15 @@ from zeropoint.model import QuantizedModel
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.passes import simplify
+from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
-from zeropoint.target import TARGETS
+from zeropoint.target import TARGETS, target_here
 from zeropoint.version import VERSION
+
+Place = tuple[str, Shape]
+"""The layer that a value belongs to, and its shape."""
 
 
 def quantize(
@@ -54,7 +58,7 @@ def quantize(
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     recipe, report, clock = recipe or Recipe(), progress or silent, _Clock()
-    engine = choose_engine(engine)
+    target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
         data: _Data | Statistics = loader
         example = _example_of(loader, model)
@@ -66,19 +70,19 @@ def quantize(
         report("capture", 0, None)
         captured = capture(model, example)
     with clock.stage("passes"):
-        graph = simplify(captured)
+        graph = simplify(captured, fuse_additions=target.fuses_additions)
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
         recipe.check_layers(*origins, inputs=graph.inputs)
         one = tuple(x[:1] for x in example)
         macs = count_macs(graph, one)
     with clock.stage("calibrate"):
-        assignment = assign(graph, recipe, TARGETS[engine])
+        assignment = assign(graph, recipe, target)
         if isinstance(data, Statistics):
-            data.check(places_of(graph), data.weights)
+            data.check(_places_for(data, captured, graph), data.weights)
             observations = data.observations
         else:
             observations = data.observe(graph, assignment.own, "calibrate", report)
-        plan = choose(graph, assignment, observations)
+        plan = choose(graph, assignment, observations, target)
     with clock.stage("lower"):
         report("lower", 0, None)
         provenance = Provenance(
@@ -86,6 +90,7 @@ def quantize(
             torch=torch.__version__,
             model=type(model).__name__,
             recipe=repr(recipe),
+            target=target.name,
             samples=data.samples,
             input_shapes=tuple(tuple(x.shape) for x in one),
             macs=macs,
@@ -115,7 +120,8 @@ def observe(
     report = progress or silent
     data = _Data(model, loader, samples)
     report("capture", 0, None)
-    graph = simplify(capture(model, data.example))
+    # Targets that fuse residual additions need fewer of these values, and no other.
+    graph = simplify(capture(model, data.example), fuse_additions=False)
     places = places_of(graph)
     observations = data.observe(graph, places, "observe", report)
     return Statistics(
@@ -124,6 +130,21 @@ def observe(
         samples=data.samples,
         weights=checksums(model),
     )
+
+
+def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph:
+    """The model's float graph in the form that the program was made of."""
+    target = TARGETS.get(program.provenance.target)
+    fuses = target is None or target.fuses_additions
+    return simplify(capture(model, example), fuse_additions=fuses)
+
+
+def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[str, Place]:
+    """What the statistics should hold: the values of the graph, or those before additions fuse."""
+    places = places_of(graph)
+    if statistics.values.keys() == places.keys():
+        return places
+    return places_of(simplify(captured, fuse_additions=False))
 
 
 class _Data:
@@ -162,7 +183,7 @@ def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
     return tuple(torch.zeros(shape) for shape in statistics.input_shapes)
 
 
-def places_of(graph: Graph) -> dict[str, tuple[str, Shape]]:
+def places_of(graph: Graph) -> dict[str, Place]:
     """The layer and the shape of each value that may get a grid: float32, and computed."""
     places = {}
     for name, value in graph.values.items():

@@ -65,7 +65,7 @@ def multiply_single(x: int, mantissa: int, exponent: int) -> int:
 
 
 def edge_values() -> list[int]:
-    """+-2^i +- {0, 1, 2}, and the ends of int32."""
+    """+-2^i +- {0, 1, 2} for i < 31, and the ends of int32."""
     near = [sign * 2**i + d for i in range(31) for sign in (1, -1) for d in (-2, -1, 0, 1, 2)]
     ends = [INT32_MIN, INT32_MIN + 1, INT32_MIN + 2, INT32_MAX - 2, INT32_MAX - 1, INT32_MAX]
     return sorted({*near, *ends})
@@ -102,6 +102,17 @@ def test_the_high_product_is_gemmlowp_s_for_random_values() -> None:
     b = a[::-1]
     ours = saturating_rounding_doubling_high_mul(tensor(a), tensor(b))
     assert ours.tolist() == [doubling_high_mul(x, y) for x, y in zip(a, b, strict=True)]
+
+
+def test_the_high_product_is_the_rounded_product_for_all_pairs_of_gemmlowp_s_values() -> None:
+    values = tensor(edge_values() + random_values())
+    a, b = values[:, None], values[None, :]
+    ours = saturating_rounding_doubling_high_mul(a, b)
+    half_up = (a * b + (1 << 30)) >> 31
+    assert torch.equal(ours, half_up.clamp(max=INT32_MAX))
+    # gemmlowp itself asks for no more than this of its products.
+    real = a.to(torch.float64) * b.to(torch.float64) / 2.0**31
+    assert ((ours - real).abs() <= 1).all()
 
 
 def test_the_one_high_product_that_does_not_fit_saturates() -> None:

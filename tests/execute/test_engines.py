@@ -1,3 +1,4 @@
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -39,17 +40,24 @@ def program() -> Case:
 
 
 @pytest.mark.usefixtures("all_kernels")
-def test_engines_are_listed_fastest_first() -> None:
-    assert engines() == [Engine("onednn", True), Engine("reference", True)]
+def test_engines_are_listed_in_the_order_in_which_ties_are_decided() -> None:
+    assert [engine.name for engine in engines()] == [
+        "onednn",
+        "openvino",
+        "onnxruntime",
+        "reference",
+    ]
+    assert engines()[0] == Engine("onednn", True)
+    assert engines()[-1] == Engine("reference", True)
 
 
 @pytest.mark.usefixtures("no_kernels")
 def test_an_engine_that_is_not_usable_is_listed_with_its_reason() -> None:
-    assert engines() == [Engine("onednn", False, REASON), Engine("reference", True)]
+    assert engines()[0] == Engine("onednn", False, REASON)
 
 
 @pytest.mark.usefixtures("all_kernels")
-def test_auto_is_the_fastest_engine() -> None:
+def test_a_program_for_auto_is_made_for_the_first_usable_engine() -> None:
     assert choose_engine("auto") == "onednn"
 
 
@@ -60,9 +68,8 @@ def test_an_engine_is_chosen_by_name(name: str) -> None:
 
 
 def test_an_unknown_engine_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(
-        EngineError, match="no engine 'tensorrt'; choose one of auto, onednn, reference"
-    ):
+    known = "auto, onednn, openvino, onnxruntime, reference"
+    with pytest.raises(EngineError, match=f"no engine 'tensorrt'; choose one of {known}"):
         choose_engine("tensorrt")
 
 
@@ -72,6 +79,27 @@ def test_an_engine_that_is_not_usable_is_an_error_with_its_reason() -> None:
         choose_engine("onednn")
     with pytest.raises(EngineError, match=REASON):
         QuantizedModel(program().program, "onednn")
+
+
+@pytest.mark.parametrize(
+    ("engine", "package", "extra"),
+    [
+        ("openvino", "openvino", "openvino"),
+        ("onnxruntime", "onnxruntime", "onnx"),
+        ("onnxruntime", "onnx", "onnx"),
+    ],
+)
+def test_an_engine_that_is_not_installed_names_the_extra_that_brings_it(
+    engine: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(sys.modules, package, None)
+    found = next(each for each in engines() if each.name == engine)
+    reason = f"the package {package} is not installed: pip install 'zeropoint[{extra}]'"
+    assert found == Engine(engine, False, reason)
+    with pytest.raises(EngineError, match=f"the {engine} engine is not usable: the package"):
+        choose_engine(engine)
 
 
 @pytest.mark.usefixtures("no_kernels")

@@ -130,11 +130,14 @@ def test_a_bias_at_another_scale_or_type_is_refused(change: dict[str, Any]) -> N
 def test_the_bound_of_an_accumulator_is_reached_by_the_worst_input() -> None:
     ordinary = program()
     node = ordinary.graph.producers["conv"]
-    x, q = params_of("x.quantized"), ordinary.graph.constants["w"].to(torch.int64)
+    x, q = params_of("x.quantized"), ordinary.graph.constants["w"].to(torch.int64).flatten(1)
+    ends = torch.tensor([x.low, x.high]) - x.zero_point
     bias = ordinary.graph.constants["b"].to(torch.int64)
-    reach = max(x.high - int(x.zero_point), int(x.zero_point) - x.low)
-    expected = q.abs().sum((1, 2, 3)) * reach + bias.abs()
-    assert ordinary.accumulator_bounds(node).tolist() == expected.tolist()
+    greatest = torch.where(q > 0, q * ends[1], q * ends[0]).sum(1)
+    least = torch.where(q > 0, q * ends[0], q * ends[1]).sum(1)
+    found = ordinary.accumulator_range(node)
+    assert found.high.tolist() == (greatest + bias.clamp(min=0)).tolist()
+    assert found.low.tolist() == (least + bias.clamp(max=0)).tolist()
 
 
 def test_an_accumulator_that_could_overflow_is_refused_with_its_channel() -> None:

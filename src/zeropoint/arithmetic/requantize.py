@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.fixed_point import (
+    Multiplier,
     Rounding,
     multipliers,
     multiply,
@@ -78,15 +79,22 @@ class FixedPoint:
 
     def requantize(self, terms: Sequence[Term], grid: Grid) -> Tensor:
         """Equation (3) as int32."""
+        by = fixed_multipliers(terms)
         if len(terms) == 1:
-            total = multiply(terms[0].accumulator, multipliers(terms[0].multiplier), self.rounding)
+            total = multiply(terms[0].accumulator, by[0], self.rounding)
         else:
-            fine = sum(
-                (self._fine(term) for term in terms), start=torch.zeros((), dtype=torch.int64)
+            fine = (
+                saturate(multiply(term.accumulator, m, "single"))
+                for term, m in zip(terms, by, strict=True)
             )
-            total = rounding_shift(fine, torch.tensor(SUM_BITS))
+            total = rounding_shift(sum(fine, start=torch.tensor(0)), torch.tensor(SUM_BITS))
         return (total + grid.zero_point).clamp(grid.low, grid.high).to(torch.int32)
 
-    def _fine(self, term: Term) -> Tensor:
-        by = multipliers(term.multiplier * (1 << SUM_BITS))
-        return saturate(multiply(term.accumulator, by, "single"))
+
+def fixed_multipliers(terms: Sequence[Term]) -> tuple[Multiplier, ...]:
+    """The multipliers by which FixedPoint computes: those of a sum are 2^SUM_BITS times as great.
+
+    Other code that computes in fixed point takes them from here, too.
+    """
+    factor = 1 if len(terms) == 1 else 1 << SUM_BITS
+    return tuple(multipliers(term.multiplier * factor) for term in terms)

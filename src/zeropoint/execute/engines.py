@@ -1,4 +1,4 @@
-"""The executors by name, which of them this machine can run, and how one is chosen."""
+"""The executors by name, and which of them this machine can run; choosing.py takes one of them."""
 
 import sys
 import warnings
@@ -9,6 +9,10 @@ from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onednn import OneDnn
 from zeropoint.execute.onednn import why_unusable as why_no_onednn
+from zeropoint.execute.onnxruntime import OnnxRuntime
+from zeropoint.execute.onnxruntime import why_unusable as why_no_onnxruntime
+from zeropoint.execute.openvino import OpenVino
+from zeropoint.execute.openvino import why_unusable as why_no_openvino
 from zeropoint.execute.reference import Reference
 from zeropoint.program.program import Program
 
@@ -22,40 +26,49 @@ class Engine:
     reason: str = ""
 
 
-_MAKERS: dict[str, Callable[[Program], Executor]] = {"onednn": OneDnn, "reference": Reference}
+_MAKERS: dict[str, Callable[[Program], Executor]] = {
+    "onednn": OneDnn,
+    "openvino": OpenVino,
+    "onnxruntime": OnnxRuntime,
+    "reference": Reference,
+}
+
+_REASONS: dict[str, Callable[[], str | None]] = {
+    "onednn": lambda: why_no_onednn(),  # looked up when it is called: tests replace it
+    "openvino": lambda: why_no_openvino(),
+    "onnxruntime": lambda: why_no_onnxruntime(),
+    "reference": lambda: None,
+}
 
 
 def engines() -> list[Engine]:
-    """Every engine, fastest first, and whether this machine can run it."""
-    reason = why_no_onednn()
-    return [Engine("onednn", reason is None, reason or ""), Engine("reference", True)]
+    """Every engine, and whether this machine can run it: in the order in which ties are decided."""
+    reasons = {name: why_unusable() for name, why_unusable in _REASONS.items()}
+    return [Engine(name, reason is None, reason or "") for name, reason in reasons.items()]
 
 
 def choose_engine(name: str) -> str:
-    """The engine to use: "auto" is the fastest usable one, with a warning if that is the reference.
+    """The engine that a program is made for; "auto" is the first in the list that is usable here.
 
     EngineError for a name that does not exist, or an engine that is not usable here.
     """
     if name == "auto":
-        return _fastest()
-    found = next((engine for engine in engines() if engine.name == name), None)
-    if found is None:
+        return next(name for name, why_unusable in _REASONS.items() if why_unusable() is None)
+    if name not in _REASONS:
         known = ", ".join(["auto", *_MAKERS])
         raise EngineError(f"there is no engine {name!r}; choose one of {known}")
-    if not found.usable:
-        raise EngineError(f"the {name} engine is not usable: {found.reason}")
+    reason = _REASONS[name]()
+    if reason is not None:
+        raise EngineError(f"the {name} engine is not usable: {reason}")
     return name
 
 
-def _fastest() -> str:
-    fast = engines()[0]
-    if fast.usable:
-        return fast.name
-    _warn_of_the_reference(fast.reason)
-    return "reference"
+def make_executor(program: Program, name: str) -> Executor:
+    """The program prepared for the engine of that name; EngineError if it cannot run it."""
+    return _MAKERS[name](program)
 
 
-def _warn_of_the_reference(reason: str) -> None:
+def warn_of_the_reference(reason: str) -> None:
     """Warn at the user's line: the first above that is not in this package."""
     package = __name__.partition(".")[0]
     level, frame = 1, sys._getframe()
@@ -66,24 +79,3 @@ def _warn_of_the_reference(reason: str) -> None:
         RuntimeWarning,
         stacklevel=level,
     )
-
-
-def make_executor(program: Program, name: str) -> Executor:
-    """The program prepared for the engine of that name; EngineError if it cannot run it."""
-    return _MAKERS[name](program)
-
-
-def best_executor(program: Program, name: str) -> tuple[str, Executor]:
-    """The engine that `name` amounts to, and the program prepared for it.
-
-    "auto" falls back to the reference, with a warning, where the fastest engine is not usable or
-    cannot run this program.
-    """
-    chosen = choose_engine(name)
-    try:
-        return chosen, make_executor(program, chosen)
-    except EngineError as error:
-        if name != "auto":
-            raise
-        _warn_of_the_reference(str(error))
-        return "reference", Reference(program)

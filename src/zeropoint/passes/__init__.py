@@ -25,8 +25,12 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def simplify(graph: Graph) -> Graph:
-    """The graph after all passes: the same function in fewer operators."""
+def simplify(graph: Graph, *, fuse_additions: bool = True) -> Graph:
+    """The graph after all passes: the same function in fewer operators.
+
+    Without `fuse_additions` a residual addition stays an operator of its own.
+    """
     for rewrite in PASSES:
-        graph = rewrite(graph)
+        if rewrite is not fuse_add or fuse_additions:
+            graph = rewrite(graph)
     return graph

@@ -41,15 +41,23 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
 
     FileError, with nothing left behind, if it cannot be written.
     """
-    tensors = _tensors(program.graph)
-    body = {
+    tensors, body = _tensors(program.graph), _body(program)
+    text = json.dumps({**body, "digest": _digest(body, tensors)})
+    write(path, lambda temporary: _write(temporary, tensors, text))
+
+
+def digest(program: Program) -> str:
+    """32 hexadecimal digits that another program, or another weight in it, would not have."""
+    return _digest(_body(program), _tensors(program.graph))
+
+
+def _body(program: Program) -> Json:
+    return {
         "format": FORMAT,
         "graph": _graph_to_json(program.graph),
         "islands": dict(program.islands),
         "provenance": asdict(program.provenance),
     }
-    text = json.dumps({**body, "digest": _digest(body, tensors)})
-    write(path, lambda temporary: _write(temporary, tensors, text))
 
 
 def _write(path: str, tensors: dict[str, Tensor], text: str) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zeropoint.arithmetic.bounds import Range, sum_range
 from zeropoint.arithmetic.integer import INT32
-from zeropoint.arithmetic.qparams import QParams, broadcast
+from zeropoint.arithmetic.qparams import broadcast
 from zeropoint.errors import GraphError, ProgramError
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role, Signature
@@ -122,7 +123,7 @@ class Program:
         expected = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
         if bias.type != INT32 or not torch.equal(bias.scale, expected):
             raise ProgramError(f"{node.output}: the bias is not int32 at the scale s_x s_w")
-        bound = self.accumulator_bounds(node)
+        bound = self.accumulator_range(node).largest
         if bool((bound >= 2.0**31).any()):
             channel = int(bound.argmax())
             raise ProgramError(
@@ -130,17 +131,31 @@ class Program:
                 "beyond int32; quantize that layer to fewer bits or keep it float"
             )
 
-    def accumulator_bounds(self, node: Node) -> Tensor:
-        """The greatest |acc| of each output channel (float64, (O,)) over all possible inputs."""
+    def accumulator_range(self, node: Node) -> Range:
+        """What the accumulators of each output channel can reach over all possible inputs."""
         x = self.graph.values[node.inputs[0]].params
-        weight = self.graph.values[node.inputs[1]].params
         assert x is not None  # callers pass integer nodes with weights
-        assert weight is not None
+        zero_point = int(x.zero_point.item())
+        bias = self.graph.constants[node.inputs[2]].to(torch.float64)
+        rows = self.weight_rows(node)
+        return sum_range(rows, bias, x.low - zero_point, x.high - zero_point)
+
+    def weighted_nodes(self) -> tuple[Node, ...]:
+        """The integer nodes with weights, in order."""
+        return tuple(
+            node
+            for node in self.graph.nodes
+            if isinstance(node.op, IntegerOp)
+            and self.is_integer(node)
+            and Role.WEIGHT in node.op.roles(len(node.inputs))
+        )
+
+    def weight_rows(self, node: Node) -> Tensor:
+        """The centred integer weights of a node, float64: a row (O, K) for each output channel."""
+        weight = self.graph.values[node.inputs[1]].params
+        assert weight is not None  # callers pass integer nodes with weights
         q = self.graph.constants[node.inputs[1]].to(torch.float64)
-        centred = q - broadcast(weight.zero_point, q.ndim, weight.axis)
-        rows = centred.reshape(q.shape[0], -1).abs().sum(1)
-        bias = self.graph.constants[node.inputs[2]].to(torch.float64).abs()
-        return rows * _largest_step(x) + bias
+        return (q - broadcast(weight.zero_point, q.ndim, weight.axis)).reshape(q.shape[0], -1)
 
     def float_nodes(self) -> Iterator[tuple[Node, str]]:
         """Every node of an island, with the reason."""
@@ -151,8 +166,3 @@ class Program:
     def has_islands(self) -> bool:
         """True if any node runs in float."""
         return any(True for _ in self.float_nodes())
-
-
-def _largest_step(x: QParams) -> int:
-    zero_point = int(x.zero_point.item())
-    return max(x.high - zero_point, zero_point - x.low)

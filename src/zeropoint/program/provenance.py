@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class Provenance:
     """Versions, recipe and data that made a program.
 
-    `macs` counts the multiply-accumulates of each node (by its output) for one sample of
-    `input_shapes`.
+    `target` is the engine that it was made for. `macs` counts the multiply-accumulates of each node
+    (by its output) for one sample of `input_shapes`.
     """
 
     zeropoint: str = ""
@@ -19,3 +19,4 @@ class Provenance:
     samples: int = 0
     input_shapes: tuple[tuple[int, ...], ...] = ()
     macs: Mapping[str, int] = field(default_factory=dict)
+    target: str = ""

@@ -12,9 +12,9 @@ from tests.conformance.suite import compare
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.execute.onednn import OneDnn, why_unusable
-from zeropoint.execute.onednn.defects import may_miscount, may_see_only_padding
 from zeropoint.execute.reference import Reference
 from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
 
 usable = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusable()))
 

@@ -1,7 +1,12 @@
 """Slots, steps and refusals of the onednn executor."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -233,3 +238,36 @@ def test_results_stay_the_caller_s_however_often_the_program_runs(direct: bool) 
     for _ in range(3):
         executor.run([case.inputs[0].flip(2)])
     assert all(torch.equal(a, b) for a, b in zip(first, copies, strict=True))
+
+
+# --- without VNNI --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def without_vnni() -> dict[str, Any]:
+    """What a CPU without VNNI computes: oneDNN itself is told to use its AVX2 kernels."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.execute.onednn.without_vnni"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]  # json has no types
+
+
+def test_pairs_do_saturate_without_vnni(without_vnni: dict[str, Any]) -> None:
+    assert without_vnni["saturating"] > 0.01
+
+
+def test_with_seven_bits_where_they_would_they_compute_the_program(
+    without_vnni: dict[str, Any],
+) -> None:
+    assert without_vnni["repaired"] < 1e-6
+
+
+def test_the_proof_tells_the_two_apart(without_vnni: dict[str, Any]) -> None:
+    assert without_vnni["needs_vnni"] == [True, False]
+
+
+def test_a_program_from_another_machine_is_refused_with_its_layer(
+    without_vnni: dict[str, Any],
+) -> None:
+    assert without_vnni["refusal"].startswith("0: this CPU has no VNNI instructions")
+    assert "quantize on this machine" in without_vnni["refusal"]

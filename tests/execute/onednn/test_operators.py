@@ -55,14 +55,6 @@ def test_a_torch_without_onednn_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     assert why_unusable() == "this torch was built without oneDNN"
 
 
-def test_a_cpu_without_vnni_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
-    reason = why_unusable()
-    assert reason is not None
-    assert "no VNNI instructions" in reason
-    assert "saturate at 16 bits" in reason
-
-
 def test_preparing_a_program_without_kernels_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     draft = Draft(seed=0)

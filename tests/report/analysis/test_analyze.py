@@ -90,7 +90,7 @@ def test_the_statistics_of_its_images_serve_to_quantize_again(
     expected = zp.quantize(model, [images(40)], engine="reference").program
     assert str(again) == str(expected)
     other = zp.observe(model, [images(40)])
-    assert other.places == statistics.places
+    assert statistics.places.keys() < other.places.keys()  # additions are fused in the program
     assert other.weights == statistics.weights
     assert other.samples == statistics.samples == 40
 

@@ -9,7 +9,7 @@
        a result without pixels
 
 The conformance suite found them; `tests/execute/onednn/test_defects.py` keeps an example of each.
-Few convolutions can come near: the others are left as they are.
+Which convolutions can come near: `ops/onednn_defects.py`. The others are left as they are.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,37 +24,11 @@ from zeropoint.ops.conv import Conv2d
 Kernel = Callable[..., Any]
 
 
-def may_see_only_padding(op: Conv2d, kernel: Sequence[int]) -> bool:
-    """True if there is an image of which some window of the convolution sees no pixel."""
-    windows = zip(kernel, op.stride, op.padding, op.dilation, strict=True)
-    return any(_may_miss(*window) for window in windows)
-
-
-def _may_miss(kernel: int, stride: int, padding: int, dilation: int) -> bool:
-    reach = dilation * (kernel - 1) + 1
-    # An image at least as long as the dilation fits between no two taps of a window.
-    return padding >= reach or any(
-        _misses(length, start, kernel, dilation)
-        for length in range(1, dilation)
-        for start in range(-padding, length + padding - reach + 1, stride)
-    )
-
-
-def _misses(length: int, start: int, kernel: int, dilation: int) -> bool:
-    return not any(0 <= start + tap * dilation < length for tap in range(kernel))
-
-
 def padding_first(kernel: Kernel, padding: tuple[int, int], zero_point: int) -> Kernel:
     """A kernel of a convolution without padding, for one with padding."""
     height, width = padding
     amounts = (width, width, height, height)
     return lambda x, *addend: kernel(F.pad(x, amounts, value=zero_point), *addend)
-
-
-def may_miscount(op: Conv2d, weight: Sequence[int]) -> bool:
-    """True for the groups and strides of defect 2; `weight` is the shape (O, I, kH, kW)."""
-    outputs, inputs, *_ = weight
-    return op.groups < outputs and inputs == 1 and op.stride[0] == 1 and op.stride[1] > 1
 
 
 def unless_one_column(kernel: Kernel, exact: Kernel, op: Conv2d, weight: Sequence[int]) -> Kernel:

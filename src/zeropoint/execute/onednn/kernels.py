@@ -25,6 +25,7 @@ from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
 from zeropoint.ops.pad import Pad
 from zeropoint.ops.pool import AveragePool2d, GlobalAveragePool, MaxPool2d
 from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
@@ -161,13 +162,13 @@ def around_defects(program: Program, node: Node, make: Callable[[Conv2d], Kernel
     """The kernel that `make` binds for a convolution, kept away from the defects of oneDNN."""
     op, weight = node.op, program.graph.constants[node.inputs[1]].shape
     assert isinstance(op, Conv2d)  # callers pass convolutions
-    if defects.may_see_only_padding(op, weight[2:]):
+    if may_see_only_padding(op, weight[2:]):
         _, zero_point = affine_of(program, node.inputs[0])
         unpadded = make(replace(op, padding=(0, 0)))
         kernel = defects.padding_first(unpadded, op.padding, zero_point)
     else:
         kernel = make(op)
-    if not defects.may_miscount(op, weight):
+    if not may_miscount(op, weight):
         return kernel
     return defects.unless_one_column(kernel, _exact_conv(program, node, op), op, weight)
 

@@ -48,11 +48,6 @@ def why_unusable() -> str | None:
             return f"torch {torch.__version__} has another onednn::{name} than {TESTED}"
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch has no types
         return "this torch was built without oneDNN"
-    if not torch.cpu._is_vnni_supported():
-        return (
-            "this CPU has no VNNI instructions: without them sums of two products saturate at "
-            "16 bits and the results are no longer those of the program"
-        )
     _warm_up()
     return None
 

@@ -18,12 +18,10 @@ from zeropoint.batches import (
     input_names,
     inputs_of,
 )
-from zeropoint.capture import capture
 from zeropoint.errors import CalibrationError
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Observed, Statistics
-from zeropoint.passes import simplify
-from zeropoint.pipeline import checksums, places_of
+from zeropoint.pipeline import checksums, float_graph_of, places_of
 from zeropoint.progress import Progress, silent
 from zeropoint.report.analysis.analysis import Analysis
 from zeropoint.report.analysis.survey import Survey
@@ -51,7 +49,7 @@ def analyze(
     first, batches = first_and_all(loader)
     example = inputs_of(first, names)
     check_inputs(example, "batch 0 of the loader")
-    graph = simplify(capture(model, example))
+    graph = float_graph_of(q.program, model, example)
     shapes = {
         name: graph.values[value].shape for name, value in zip(names, graph.inputs, strict=True)
     }

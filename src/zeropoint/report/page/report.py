@@ -21,10 +21,9 @@ from torch import nn
 
 from zeropoint.atomic import write_text
 from zeropoint.batches import Inputs, first_and_all, input_names, inputs_of
-from zeropoint.capture import capture
 from zeropoint.errors import FileError
 from zeropoint.model import QuantizedModel
-from zeropoint.passes import simplify
+from zeropoint.pipeline import float_graph_of
 from zeropoint.progress import Progress, silent
 from zeropoint.render import as_text
 from zeropoint.report.analysis.analysis import Analysis
@@ -91,7 +90,7 @@ def report(
         comparison=comparison,
         analysis=analysis.to_dict(),
         observations=analysis.statistics.observations,
-        simulation=Simulation(simplify(capture(model, inputs_of(first, names))), q.program),
+        simulation=Simulation(float_graph_of(q.program, model, inputs_of(first, names)), q.program),
     )
     document = build(measured, q, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     write_text(page, render(document))

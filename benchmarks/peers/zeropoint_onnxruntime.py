@@ -1,0 +1,22 @@
+"""zeropoint's program, exported to ONNX and run by ONNX Runtime as its own models are."""
+
+import tempfile
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from benchmarks.peers.onnxruntime_session import open_session
+from benchmarks.peers.peer import Runner
+
+
+def prepare(
+    model: nn.Module, calibration: list[Tensor], *, example: Tensor, threads: int
+) -> Runner:
+    """`zp.quantize(model, calibration).export("model.onnx")`, for any batch size."""
+    del example
+    import zeropoint as zp
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        zp.quantize(model, calibration).export(path)
+        return open_session(path, threads)

@@ -1,0 +1,55 @@
+"""Exported files as executors: what another program would make of them, for `verify`."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeropoint.errors import EngineError, FileError
+from zeropoint.execute.executor import Executor
+from zeropoint.execute.onnxruntime import OnnxRuntime
+from zeropoint.execute.openvino import OpenVino
+from zeropoint.graph.structure import leaves_of
+from zeropoint.program.program import Program
+
+
+class TorchFile(Executor):
+    """What torch.export.load makes of model.pt2: the program simulated in float32."""
+
+    def __init__(self, path: Path) -> None:
+        import torch.ao.quantization.fx._decomposed  # registers torch's q / dq operators
+
+        try:
+            self._run = torch.export.load(path).module()
+        except Exception as error:  # torch's have no common class
+            first = str(error).partition("\n")[0]
+            raise EngineError(f"torch cannot load the model: {first}") from error
+
+    def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+        """The outputs, without their nesting."""
+        with torch.no_grad():
+            return tuple(leaves_of(self._run(*inputs)))
+
+
+OPENERS: dict[str, Callable[[Program, Path], Executor]] = {
+    ".onnx": lambda program, path: OnnxRuntime(program, path=path),
+    ".xml": lambda program, path: OpenVino(program, path=path),
+    ".pt2": lambda program, path: TorchFile(path),
+}
+
+
+def open_file(program: Program, path: str | os.PathLike[str]) -> Executor:
+    """What runs an exported file; `program` says how its inputs and outputs are to be read.
+
+    FileError if there is no such file; EngineError if nothing here can run it.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileError(f"{file} does not exist, or is no file")
+    if file.suffix not in OPENERS:
+        known = ", ".join(OPENERS)
+        raise EngineError(f"{file} cannot be run for verification; files that can: {known}")
+    return OPENERS[file.suffix](program, file)

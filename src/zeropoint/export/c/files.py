@@ -1,0 +1,23 @@
+"""Two files, or none."""
+
+from pathlib import Path
+
+from zeropoint.atomic import write_text
+from zeropoint.errors import FileError
+
+
+def write_pair(first: Path, first_text: str, second: Path, second_text: str) -> None:
+    """Both texts in their files. FileError, and both as they were, if one cannot be written."""
+    for path in (first, second):
+        if path.is_dir():
+            raise FileError(f"{path} cannot be written: it is a folder")
+    before = second.read_bytes() if second.exists() else None
+    write_text(second, second_text)
+    try:
+        write_text(first, first_text)
+    except FileError:
+        if before is None:
+            second.unlink()
+        else:
+            second.write_bytes(before)
+        raise

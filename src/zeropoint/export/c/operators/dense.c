@@ -1,0 +1,11 @@
+/* A linear layer; the weights are out_features x in_features. */
+struct dense {
+    int32_t rows;
+    int32_t in_features;
+    int32_t out_features;
+    int32_t in_zero;
+    const weight_t *weight;
+    const int32_t *bias;
+    const struct multiplier *multiplier; /* one for each output feature */
+    struct grid grid;
+};

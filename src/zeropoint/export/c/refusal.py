@@ -1,0 +1,118 @@
+"""What C cannot carry, by layer and reason."""
+
+from collections.abc import Iterator, Sequence
+
+from zeropoint.batches import misfit
+from zeropoint.errors import ProgramError
+from zeropoint.export.c.codes import is_narrow, is_wide
+from zeropoint.export.c.routine import routine
+from zeropoint.export.c.sample import Shape
+from zeropoint.export.c.steps import FUNCTIONS
+from zeropoint.graph.graph import Node
+from zeropoint.graph.op import IntegerOp, Role
+from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.linear import Linear
+from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.shape import Flatten, Reshape, SizeArithmetic, SizeOf
+from zeropoint.program.program import Program
+
+REAL = "its activation is computed on real numbers"
+MOVES = (Flatten, Reshape)
+"""They leave accumulators as they are; everything else reads 8 bits."""
+
+
+def refusal_of(program: Program, shapes: Sequence[Shape] | None) -> str | None:
+    """The layer that C cannot carry and why, or what is wrong with the shapes of the inputs."""
+    for node in program.graph.nodes:
+        reason = _why_not(program, node)
+        if reason is not None:
+            return f"{node.origin.layer or node.output}: {reason}"
+    return next(_of_outputs(program), None) or _of_shapes(program, shapes)
+
+
+def _why_not(program: Program, node: Node) -> str | None:
+    op = node.op
+    if node.output in program.islands:
+        return f"it stays float ({program.islands[node.output]})"
+    if isinstance(op, (SizeOf, SizeArithmetic, Dequantize)):
+        return None
+    if isinstance(op, Quantize):
+        if node.inputs[0] not in program.graph.inputs:
+            return "it quantizes real numbers that the network computes"
+        return _grid(program, node)
+    if not program.is_integer(node):
+        return None if _is_relu_on_accumulators(program, node) else REAL
+    if type(op) not in FUNCTIONS:
+        return f"there is no C for {op.name} yet"
+    return _operands(program, node) or _grid(program, node)
+
+
+def _is_relu_on_accumulators(program: Program, node: Node) -> bool:
+    """True for max(r, 0) of r = s q, which is s max(q, 0); any other bound is between two q."""
+    fence = program.graph.producers[node.inputs[0]]
+    params = program.graph.values[fence.inputs[0]].params
+    relu = isinstance(node.op, Clamp) and (node.op.low, node.op.high) == (0.0, None)
+    return relu and params is not None and is_wide(params)
+
+
+def _operands(program: Program, node: Node) -> str | None:
+    assert isinstance(node.op, IntegerOp)  # _why_not has seen to the others
+    for name, role in zip(node.inputs, node.op.roles(len(node.inputs)), strict=True):
+        params = program.graph.values[name].params
+        if role is not Role.ACTIVATION or params is None:
+            continue
+        if name in program.graph.constants:
+            return f"its operand {name!r} is a constant"
+        if not is_narrow(params) and not isinstance(node.op, MOVES):
+            return f"its operand {name!r} has {params.type.bits} bits"
+    return None
+
+
+def _grid(program: Program, node: Node) -> str | None:
+    params = program.graph.values[node.output].params
+    assert params is not None  # callers pass integer nodes
+    layer = isinstance(node.op, (Conv2d, Linear)) and len(node.inputs) == 3
+    if is_narrow(params) or (is_wide(params) and (layer or isinstance(node.op, MOVES))):
+        return None
+    return f"its result has {params.type.bits} bits, or a scale for each channel"
+
+
+def _of_outputs(program: Program) -> Iterator[str]:
+    for name in program.graph.outputs:
+        node = program.graph.producers.get(name)
+        if node is None or isinstance(node.op, (SizeOf, SizeArithmetic)):
+            yield f"output {name!r}, which no integer operator computes"
+
+
+def _of_shapes(program: Program, shapes: Sequence[Shape] | None) -> str | None:
+    found = shapes if shapes is not None else sample_shapes(program)
+    names = program.graph.inputs
+    declared = [program.graph.values[name].shape for name in names]
+    if found is None or len(found) != len(names):
+        wanted = ", ".join(f"({', '.join(map(str, shape))})" for shape in declared)
+        return (
+            f"inputs of any size; pass input_shapes=, one for each of {len(names)} "
+            f"input(s) of shape {wanted}"
+        )
+    wrong = misfit(found, declared)
+    if wrong is not None:
+        wanted = ", ".join(map(str, declared[wrong]))
+        return f"input {names[wrong]!r} of shape {found[wrong]}; the model takes ({wanted})"
+    try:
+        routine(program, found, "double")
+    except (RuntimeError, ValueError, ProgramError) as error:
+        first = str(error).partition("\n")[0]
+        return f"inputs of shape {' and '.join(map(str, found))}: {first}"
+    return None
+
+
+def sample_shapes(program: Program) -> tuple[Shape, ...] | None:
+    """One image of the size that the program was calibrated with, or that its inputs declare."""
+    graph, known = program.graph, program.provenance.input_shapes
+    if known:
+        return tuple((1, *shape[1:]) for shape in known)
+    rest = [graph.values[name].shape[1:] for name in graph.inputs]
+    if any(isinstance(size, str) for shape in rest for size in shape):
+        return None
+    return tuple((1, *(int(size) for size in shape)) for shape in rest)

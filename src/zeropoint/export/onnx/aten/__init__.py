@@ -1,0 +1,1 @@
+"""Operators of torch that zeropoint keeps float, in ONNX: one file a family, each with `RULES`."""

@@ -1,0 +1,124 @@
+"""Program -> openvino.Model -> model.xml and model.bin."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zeropoint.arithmetic.qparams import QParams
+from zeropoint.atomic import write as write_file
+from zeropoint.export.format import Format
+from zeropoint.export.openvino.forms import FORMS
+from zeropoint.export.openvino.grids import constant, fake_quantize
+from zeropoint.export.openvino.islands import island, island_refusal
+from zeropoint.export.openvino.package import import_openvino
+from zeropoint.graph.graph import Node
+from zeropoint.graph.op import Grid, IntegerOp
+from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.pad import Pad
+from zeropoint.program.program import Program
+
+Output = Any  # an openvino.Output: the package is optional and its types are generated
+
+RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+"""Otherwise a float MatMul with int8 weights would quantize its input on its own account."""
+
+
+def refusal(program: Program) -> str | None:
+    """The first operator of an island that has no counterpart here, with its layer."""
+    for node in program.graph.nodes:
+        if not isinstance(node.op, Opaque):
+            continue
+        why = island_refusal(node.op, [program.graph.values[name] for name in node.inputs])
+        if why is not None:
+            return f"{node.origin.layer or node.output}: {why}"
+    return None
+
+
+def write(program: Program, path: str | os.PathLike[str], **options: Any) -> None:
+    """Write model.bin, then model.xml, each atomically."""
+    import_openvino()
+    from openvino import serialize
+
+    target, model = Path(path), to_openvino(program)
+    with tempfile.TemporaryDirectory() as folder:
+        serialize(model, Path(folder) / "model.xml", Path(folder) / "model.bin")
+        for suffix in (".bin", ".xml"):
+            content = (Path(folder) / f"model{suffix}").read_bytes()
+            write_file(target.with_suffix(suffix), _writer(content))
+
+
+def _writer(content: bytes) -> Any:  # a closure: lambdas in a loop would share the last content
+    return lambda temporary: Path(temporary).write_bytes(content)
+
+
+def to_openvino(program: Program) -> Any:  # an openvino.Model
+    """The program as an OpenVINO model with the same inputs, outputs and dynamic sizes."""
+    return _Writing(program).model()
+
+
+class _Writing:
+    """Writes node by node. Every integer value is the real number that its code stands for."""
+
+    def __init__(self, program: Program) -> None:
+        self._graph = program.graph
+        self._program = program
+        self._written: dict[str, Output] = {}
+
+    def model(self) -> Any:  # an openvino.Model
+        from openvino import Dimension, Model, PartialShape
+        from openvino import opset14 as ops
+
+        parameters = []
+        for name in self._graph.inputs:
+            shape = self._graph.values[name].shape
+            sizes = [Dimension(n) if isinstance(n, int) else Dimension() for n in shape]
+            parameters.append(ops.parameter(PartialShape(sizes), np.float32))
+            self._put(name, parameters[-1])
+        for node in self._graph.nodes:
+            self._node(node)
+        results = [ops.result(self._read(name)) for name in self._graph.outputs]
+        model = Model(results, parameters, self._program.provenance.model or "zeropoint")
+        for option, value in RUNTIME_OPTIONS.items():
+            model.set_rt_info(value, ["runtime_options", option])
+        return model
+
+    def _node(self, node: Node) -> None:
+        operands = [self._read(name) for name in node.inputs]
+        values = [self._graph.values[name] for name in node.inputs]
+        if isinstance(node.op, Opaque):
+            results = island(node.op, operands, values)
+        else:
+            results = [FORMS[type(node.op)](node.op, operands, values)]
+        for name, real in zip(node.outputs, results, strict=True):
+            params = self._graph.values[name].params
+            if params is None or not _is_rounded(node, params):
+                self._put(name, real)
+            else:
+                self._put(name, fake_quantize(real, params))
+
+    def _put(self, name: str, result: Output) -> None:
+        """A result under its program's name; one that is another's as well has both."""
+        output = result.output(0) if hasattr(result, "output") else result
+        if not output.get_names():
+            output.get_node().set_friendly_name(name)
+        output.get_tensor().add_names({name})
+        self._written[name] = output
+
+    def _read(self, name: str) -> Output:
+        if name not in self._written:
+            written = constant(self._graph.values[name], self._graph.constants[name])
+            self._put(name, written)
+        return self._written[name]
+
+
+def _is_rounded(node: Node, params: QParams) -> bool:
+    moves = isinstance(node.op, IntegerOp) and node.op.grid is Grid.SHARED
+    again = not moves or isinstance(node.op, (Pad, Clamp))  # see forms.py
+    return again and params.type.bits != 32
+
+
+FORMAT = Format("OpenVINO IR", ".xml", refusal, write)

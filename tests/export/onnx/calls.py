@@ -1,0 +1,46 @@
+"""Calls of torch's operators for islands, and what ONNX Runtime makes of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conformance.cases import Case, Draft
+from zeropoint.ops.opaque import Opaque
+
+X = ("%", 0)
+Y = ("%", 1)
+Z = ("%", 2)
+IMAGE = (2, 4, 6, 5)
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operator, its arguments (X, Y, Z for operands) and the shapes of its operands.
+
+    The first operand is the program's input, with a free batch; the others are constants.
+    """
+
+    target: str
+    arguments: tuple[Any, ...]
+    shapes: tuple[tuple[int, ...], ...] = (IMAGE,)
+    keywords: tuple[tuple[str, Any], ...] = ()
+    positive: bool = False
+    returned: int | None = None
+
+    def case(self) -> Case:
+        """The program with the call as its only island."""
+        draft = Draft(seed=0)
+        tensors = [draft.normal(shape) for shape in self.shapes]
+        if self.positive:
+            tensors = [tensor.abs() + 0.1 for tensor in tensors]
+        first, *others = tensors
+        constants = [draft.float_constant(f"c{i}", other) for i, other in enumerate(others)]
+        x = draft.input(first)
+        op = Opaque(self.target, self.arguments, self.keywords)
+        operands = [x, *constants]
+        results = draft.emit_many(op, *operands)
+        return draft.case(*results[: self.returned], islands={results[0].name: "it is tested"})
+
+
+def listed(*items: Any) -> tuple[Any, ...]:
+    """A list among the arguments of a call."""
+    return ("list", *items)

@@ -1,0 +1,134 @@
+import pytest
+import torch
+
+from tests.export.onnx.calls import IMAGE, Call, X, Y, Z, listed
+from tests.export.onnx.runtime import NEWEST_OF_ONNX_RUNTIME, run_model
+from zeropoint.errors import ExportError
+from zeropoint.execute.onnxruntime import why_unusable
+from zeropoint.execute.reference import Reference
+from zeropoint.export.onnx import to_onnx
+from zeropoint.export.onnx.aten.rules import RULES
+
+pytestmark = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusable()))
+
+ROWS = (3, 6)
+CHANNELS = (IMAGE[1],)
+UNARY = (
+    *("abs", "ceil", "cos", "erf", "exp", "floor", "neg", "relu", "round", "sigmoid", "sign"),
+    *("sin", "tanh", "silu", "hardsigmoid", "hardswish", "gelu", "mish", "softplus", "elu"),
+    *("leaky_relu", "contiguous", "clone"),
+)
+POSITIVE = ("log", "reciprocal", "rsqrt", "sqrt")
+CALLS = [
+    *[Call(f"aten.{name}.default", (X,)) for name in UNARY],
+    *[Call(f"aten.{name}.default", (X,), positive=True) for name in POSITIVE],
+    *[Call(f"aten.{name}.Tensor", (X, Y), (IMAGE, (1, 4, 1, 1))) for name in ("add", "sub", "mul")],
+    *[Call(f"aten.{name}.Scalar", (X, 1.7)) for name in ("add", "sub", "mul", "div")],
+    Call("aten.div.Tensor", (X, Y), (IMAGE, IMAGE), positive=True),
+    Call("aten.add.Tensor", (X, Y), (IMAGE, IMAGE), (("alpha", 0.3),)),
+    Call("aten.rsub.Scalar", (X, 1.0, 2)),
+    Call("aten.pow.Tensor_Scalar", (X, 2)),
+    Call("aten.pow.Tensor_Tensor", (X, Y), (IMAGE, IMAGE), positive=True),
+    Call("aten.maximum.default", (X, Y), (IMAGE, IMAGE)),
+    Call("aten.minimum.default", (X, Y), (IMAGE, IMAGE)),
+    Call("aten.gelu.default", (X,), keywords=(("approximate", "tanh"),)),
+    Call("aten.softplus.default", (X, 2.0)),
+    Call("aten.leaky_relu.default", (X, 0.2)),
+    Call("aten.prelu.default", (X, Y), (IMAGE, CHANNELS)),
+    Call("aten.prelu.default", (X, Y), (IMAGE, (1,))),
+    Call("aten.clamp.default", (X, -0.5, 0.3)),
+    Call("aten.clamp.default", (X, None, 0.3)),
+    Call("aten.clamp_min.default", (X, 0.3)),
+    Call("aten.clamp.Tensor", (X, Y), (IMAGE, IMAGE)),
+    Call("aten.softmax.int", (X, 1)),
+    Call("aten._softmax.default", (X, -1, False)),
+    Call("aten.log_softmax.int", (X, 1)),
+    Call("aten._log_softmax.default", (X, 1, False)),
+    Call("aten.mean.dim", (X, listed(1), True)),
+    Call("aten.mean.dim", (X, listed(-1, -2))),
+    Call("aten.sum.dim_IntList", (X, listed(1, 2), True)),
+    Call("aten.amax.default", (X, listed(1), True)),
+    Call("aten.amin.default", (X, listed(2, 3))),
+    Call("aten.layer_norm.default", (X, listed(5), Y, Z), (IMAGE, (5,), (5,))),
+    Call("aten.layer_norm.default", (X, listed(6, 5), None, None, 1e-3)),
+    Call("aten.group_norm.default", (X, 2, Y, Z), (IMAGE, CHANNELS, CHANNELS)),
+    Call("aten.matmul.default", (X, Y), (IMAGE, (5, 3))),
+    Call("aten.mm.default", (X, Y), (ROWS, (6, 2))),
+    Call("aten.bmm.default", (X, Y), ((2, 3, 4), (2, 4, 3))),
+    Call("aten.linear.default", (X, Y, Z), (ROWS, (2, 6), (2,))),
+    Call("aten.linear.default", (X, Y), ((2, 3, 4), (7, 4))),
+    Call("aten.conv1d.default", (X, Y, Z, listed(2), listed(1)), ((2, 3, 9), (4, 3, 3), (4,))),
+    Call("aten.conv2d.default", (X, Y, None, listed(2, 1)), (IMAGE, (3, 4, 3, 2))),
+    Call("aten.conv3d.default", (X, Y), ((1, 2, 4, 4, 4), (3, 2, 2, 2, 2))),
+    Call("aten.conv_transpose1d.default", (X, Y, None, listed(2)), ((2, 3, 9), (3, 4, 3))),
+    Call(
+        "aten.conv_transpose2d.input",
+        (X, Y, Z, listed(2, 2), listed(1, 1), listed(1, 1), 2),
+        (IMAGE, (4, 3, 3, 3), (6,)),
+    ),
+    Call("aten.transpose.int", (X, 1, -1)),
+    Call("aten.permute.default", (X, listed(0, 2, -1, 1))),
+    Call("aten.unsqueeze.default", (X, -1)),
+    Call("aten.squeeze.dim", (X, 2), ((2, 4, 1, 5),)),
+    Call("aten.squeeze.dims", (X, listed(1, 2)), ((2, 4, 1, 5),)),
+    Call("aten.slice.Tensor", (X, 1, 1, -1)),
+    Call("aten.slice.Tensor", (X, -1, None, None, 2)),
+    Call("aten.select.int", (X, 1, -1)),
+    Call("aten.cat.default", (listed(X, Y), 1), (IMAGE, IMAGE)),
+    Call("aten.split.Tensor", (X, 3, 1)),
+    Call("aten.split_with_sizes.default", (X, listed(1, 3), 1)),
+    Call("aten.chunk.default", (X, 2, 1)),
+    Call("aten.expand.default", (X, listed(-1, 4, 6, 5)), ((2, 4, 1, 5),)),
+    Call("aten.view.default", (X, listed(-1, 30))),
+    Call("aten.reshape.default", (X, listed(2, 4, 30))),
+    Call("aten.flatten.using_ints", (X, 1)),
+    Call("aten.dropout.default", (X, 0.5, False)),
+    Call("aten.upsample_nearest2d.vec", (X, None, listed(2.0, 3.0))),
+    Call("aten.upsample_nearest2d.vec", (X, listed(9, 10), None)),
+    Call("aten.upsample_nearest2d.default", (X, listed(12, 10), 2.0, 2.0)),
+    Call("aten.upsample_bilinear2d.vec", (X, listed(9, 11), False, None)),
+    Call("aten.upsample_bilinear2d.vec", (X, None, True, listed(2.0, 2.0))),
+    Call("aten.upsample_bicubic2d.vec", (X, None, False, listed(2.0, 2.0))),
+    Call("aten.pixel_shuffle.default", (X, 2)),
+    Call("aten.adaptive_max_pool2d.default", (X, listed(1, 1)), returned=1),
+    Call("aten.pad.default", (X, listed(1, 2, 0, 1))),
+    Call("aten.pad.default", (X, listed(1, 2), "constant", 0.5)),
+    Call("aten.pad.default", (X, listed(1, 2, 2, 1), "reflect")),
+    Call("aten.pad.default", (X, listed(1, 2, 2, 1), "replicate")),
+]
+UNTESTED = {"aten.softsign.default", "aten.where.self"}
+"""torch has no such call on float operands alone."""
+
+
+@pytest.mark.parametrize("opset", [13, NEWEST_OF_ONNX_RUNTIME])
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.target)
+def test_an_island_gives_what_torch_gives(call: Call, opset: int) -> None:
+    case = call.case()
+    found = run_model(to_onnx(case.program, opset=opset), case)
+    for ours, theirs in zip(found, Reference(case.program).run(case.inputs), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_every_rule_is_tested() -> None:
+    assert RULES.keys() - UNTESTED == {call.target for call in CALLS}
+
+
+def test_an_operator_without_a_rule_is_named() -> None:
+    case = Call("aten.cumsum.default", (X, 1)).case()
+    with pytest.raises(ExportError, match=r"opaque: aten\.cumsum\.default, which its writer does"):
+        to_onnx(case.program)
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (Call("aten.elu.default", (X, 1.0, 2.0)), "scale or input_scale"),
+        (Call("aten.flatten.using_ints", (X, 0, 2)), "end_dim=2"),
+        (Call("aten.adaptive_max_pool2d.default", (X, listed(2, 2)), returned=1), "output_size"),
+        (Call("aten.pad.default", (X, listed(1, 1, 1, 1), "circular")), "circular"),
+        (Call("aten.chunk.default", (X, 2, 0)), "dimension 0 of its operand"),
+    ],
+)
+def test_arguments_that_a_rule_cannot_write_are_named(call: Call, reason: str) -> None:
+    with pytest.raises(ExportError, match=rf"opaque: {call.target}.*{reason}"):
+        to_onnx(call.case().program)
