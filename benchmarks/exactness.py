@@ -36,7 +36,7 @@ SEEDED_CALIBRATION_IMAGES = 64
 BATCH = 8
 FILES: Mapping[str, Mapping[str, str | bool]] = {
     ".onnx": {},
-    "-exact.onnx": {"exact": True},
+    "-fast.onnx": {"exact": False},
     "-qoperator.onnx": {"form": "qoperator"},
     ".xml": {},
     ".pt2": {},
