@@ -425,8 +425,9 @@ def export(
     ] = None,
     opset: Annotated[int | None, typer.Option(help="ONNX: the version of the operator set")] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="ONNX: additions as the program has them")
-    ] = False,
+        bool | None,
+        typer.Option("--exact/--no-exact", help="ONNX: additions as the program has them"),
+    ] = None,
     rounding: Annotated[
         RoundingName | None, typer.Option(help="C: one rounding, or two like TFLite")
     ] = None,
@@ -436,7 +437,7 @@ def export(
     options = {
         "form": form and form.value,
         "opset": opset,
-        "exact": exact or None,
+        "exact": exact,
         "rounding": rounding and rounding.value,
     }
     given = {name: value for name, value in options.items() if value is not None}
