@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tests.nets import Islands, MobileNetLike, Residual, images, lowered, seeded
+from zeropoint import sealed
 from zeropoint.arithmetic.granularity import PerChannel
 from zeropoint.capture import capture
 from zeropoint.errors import FileError
@@ -24,6 +25,7 @@ from zeropoint.program.file import load, save
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.recipe import Recipe, TensorSpec
+from zeropoint.sealed import digest_of
 
 ASYMMETRIC = Recipe(weights=TensorSpec(granularity=PerChannel()))
 FOUR_BITS = Recipe(weights=TensorSpec(bits=4, symmetric=True, granularity=PerChannel()))
@@ -241,11 +243,11 @@ def forge(path: Path, change: Callable[[Any, dict[str, Tensor]], None]) -> None:
     """Change a file's body and tensors, and give it the digest that belongs to them."""
     blob = path.read_bytes()
     header = json.loads(blob[8 : 8 + struct.unpack("<Q", blob[:8])[0]])
-    body, tensors = json.loads(header["__metadata__"][file.KEY]), load_file(path)
+    body, tensors = json.loads(header["__metadata__"][file.KIND.key]), load_file(path)
     body.pop("digest")
     change(body, tensors)
-    text = json.dumps({**body, "digest": file._digest(body, tensors)})
-    save_file(tensors, path, metadata={file.KEY: text})
+    text = json.dumps({**body, "digest": digest_of(body, tensors)})
+    save_file(tensors, path, metadata={file.KIND.key: text})
 
 
 def node_of(body: Any, op: str) -> Any:
@@ -317,7 +319,7 @@ def test_a_program_that_is_none_is_refused(
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "{", '{"format": 1}', "[" * 100_000])
 def test_metadata_that_is_no_body_is_refused(tmp_path: Path, text: str) -> None:
-    save_file({"weight": torch.zeros(3)}, tmp_path / "a", metadata={file.KEY: text})
+    save_file({"weight": torch.zeros(3)}, tmp_path / "a", metadata={file.KIND.key: text})
     with pytest.raises(FileError, match="damaged"):
         load(tmp_path / "a")
 
@@ -367,7 +369,7 @@ def test_an_existing_file_survives_a_failed_save(
         Path(path).write_bytes(b"half a fi")
         raise error
 
-    monkeypatch.setattr(file, "save_file", half)
+    monkeypatch.setattr(sealed, "save_file", half)
     with pytest.raises(FileError if isinstance(error, OSError) else KeyboardInterrupt):
         save(residual, tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

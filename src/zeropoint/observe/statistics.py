@@ -28,8 +28,8 @@ from zeropoint.observe.calibrator import Calibrator
 from zeropoint.observe.histogram import Histogram
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics_choice import Choice, choice_of
-from zeropoint.observe.statistics_file import Json, read, write
 from zeropoint.render import as_text
+from zeropoint.sealed import Json, Kind, read, write
 from zeropoint.version import VERSION
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ Shape = tuple[int | str, ...]
 
 COUNTS, EXTREMES = ".counts", ".extremes"
 AGAIN = "observe this model: zp.observe(model, loader)"
+
+
+KIND = Kind(
+    key="zeropoint.statistics",
+    format=1,
+    foreign=(
+        "holds no statistics of zeropoint; write some with zp.observe(model, loader).save(path)"
+    ),
+    again="observe again",
+)
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,12 @@ class Statistics:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .safetensors file, whole or not at all; FileError if it cannot be written."""
-        write(path, *_as_file(self))
+        write(KIND, path, *_as_file(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Statistics":
         """What save() wrote; FileError if the file is missing, damaged, altered or foreign."""
-        return read(path, _from_file)
+        return read(KIND, path, _from_file)
 
     def merge(self, other: "Statistics") -> "Statistics":
         """The statistics of both: as if the batches of `other` had come after those of this.

@@ -6,23 +6,16 @@
 A damaged byte anywhere changes the digest, and the file is refused.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor
-from zeropoint.atomic import write
-from zeropoint.errors import FileError
 from zeropoint.graph import structure
 from zeropoint.graph.graph import Graph, Node, Origin
 from zeropoint.graph.text import DTYPES, SCALE, ZERO_POINT, options_of
@@ -30,75 +23,40 @@ from zeropoint.graph.value import FLOAT_NAMES, Plain, Quantized, Size, Value, Va
 from zeropoint.ops import OPS
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
+from zeropoint.sealed import Json, Kind, digest_of, read, write
 
-FORMAT = 1
-KEY = "zeropoint"
-Json = Any  # nested lists, dicts, strings, numbers
+KIND = Kind(
+    key="zeropoint",
+    format=1,
+    foreign="was not written by zeropoint; save a quantized model with q.save()",
+    again="quantize again",
+)
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> None:
-    """Write the file under a temporary name, then rename it: an old file stays whole until then.
+    """Write the file, atomically; FileError, with nothing left behind, if it cannot be written."""
+    write(KIND, path, _body(program), _tensors(program.graph))
 
-    FileError, with nothing left behind, if it cannot be written.
-    """
-    tensors, body = _tensors(program.graph), _body(program)
-    text = json.dumps({**body, "digest": _digest(body, tensors)})
-    write(path, lambda temporary: _write(temporary, tensors, text))
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """The program in a file, verified; FileError if the file is missing, damaged or foreign."""
+    return read(KIND, path, _program)
 
 
 def digest(program: Program) -> str:
     """32 hexadecimal digits that another program, or another weight in it, would not have."""
-    return _digest(_body(program), _tensors(program.graph))
+    return digest_of({"format": KIND.format, **_body(program)}, _tensors(program.graph))
 
 
 def _body(program: Program) -> Json:
     return {
-        "format": FORMAT,
         "graph": _graph_to_json(program.graph),
         "islands": dict(program.islands),
         "provenance": asdict(program.provenance),
     }
 
 
-def _write(path: str, tensors: dict[str, Tensor], text: str) -> None:
-    try:
-        save_file(tensors, path, metadata={KEY: text})
-    except SafetensorError as error:  # a full disk, as safetensors tells it
-        raise OSError(str(error)) from error
-
-
-def load(path: str | os.PathLike[str]) -> Program:
-    """The program in a file, verified; FileError if the file is missing, damaged or foreign."""
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"{source} does not exist, or is no file")
-    try:
-        with safe_open(source, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # it is no dict
-    except (SafetensorError, OSError) as error:
-        raise FileError(f"{source} is damaged or no .safetensors file: {error}") from error
-    if KEY not in metadata:
-        raise FileError(
-            f"{source} was not written by zeropoint; save a quantized model with q.save()"
-        )
-    try:
-        return _program(json.loads(metadata[KEY]), tensors, source)
-    except FileError:
-        raise
-    except Exception as error:  # whatever a stranger's JSON can make of the code below
-        raise FileError(f"{source} is damaged: {error}") from error
-
-
-def _program(body: Json, tensors: Mapping[str, Tensor], source: Path) -> Program:
-    if body.get("format") != FORMAT:
-        raise FileError(
-            f"{source} has format {body.get('format')!r}; this zeropoint reads format {FORMAT}: "
-            "quantize again, or install the version that wrote it"
-        )
-    digest = body.pop("digest")
-    if digest != _digest(body, tensors):
-        raise FileError(f"{source} was altered: its contents do not match their digest")
+def _program(body: Json, tensors: Mapping[str, Tensor]) -> Program:
     graph = _graph_from_json(body["graph"], tensors)
     known = _tuples(body["provenance"])
     program = Program(graph, body["islands"], Provenance(**known))
@@ -122,15 +80,6 @@ def _tensors(graph: Graph) -> dict[str, Tensor]:
             tensors[name] = tensor.clone()
         seen.add(memory)
     return tensors
-
-
-def _digest(body: Json, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _graph_to_json(graph: Graph) -> Json:

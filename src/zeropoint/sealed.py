@@ -1,7 +1,7 @@
-"""Statistics in one .safetensors file, and back. Nothing in the file is executed.
+"""Tensors and JSON in one .safetensors file under a digest, and back. Nothing in it is executed.
 
     tensors    as they are
-    metadata   "zeropoint.statistics": JSON, with a format and a digest of all of it
+    metadata   under one key: JSON, with a format and a digest of all of it
 
 A damaged byte anywhere changes the digest, and the file is refused.
 """
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,30 +22,45 @@ from torch import Tensor
 from zeropoint import atomic
 from zeropoint.errors import FileError
 
-FORMAT = 1
-KEY = "zeropoint.statistics"
 Json = Any  # nested lists, dicts, strings, numbers
 Read = TypeVar("Read")
 
 
-def write(path: str | os.PathLike[str], body: Json, tensors: Mapping[str, Tensor]) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file: its metadata's key, its format, and what to say of other files.
+
+    `foreign` goes behind the path of a file of another kind, `again` says how to make a new one.
+    """
+
+    key: str
+    format: int
+    foreign: str
+    again: str
+
+
+def write(
+    kind: Kind, path: str | os.PathLike[str], body: Json, tensors: Mapping[str, Tensor]
+) -> None:
     """Write a temporary file, then rename it: an old file stays whole until then.
 
     FileError, with nothing left behind, if it cannot be written.
     """
-    body = {"format": FORMAT, **body}
-    text = json.dumps({**body, "digest": _digest(body, tensors)})
-    atomic.write(path, lambda temporary: _write(temporary, dict(tensors), text))
+    body = {"format": kind.format, **body}
+    text = json.dumps({**body, "digest": digest_of(body, tensors)})
+    atomic.write(path, lambda temporary: _write(temporary, dict(tensors), {kind.key: text}))
 
 
-def _write(path: str, tensors: dict[str, Tensor], text: str) -> None:
+def _write(path: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     try:
-        save_file(tensors, path, metadata={KEY: text})
+        save_file(tensors, path, metadata=metadata)
     except SafetensorError as error:  # a full disk, as safetensors tells it
         raise OSError(str(error)) from error
 
 
-def read(path: str | os.PathLike[str], build: Callable[[Json, Mapping[str, Tensor]], Read]) -> Read:
+def read(
+    kind: Kind, path: str | os.PathLike[str], build: Callable[[Json, Mapping[str, Tensor]], Read]
+) -> Read:
     """What `build` makes of a file's contents; FileError if it is missing, damaged or foreign."""
     source = Path(path)
     if not source.is_file():
@@ -55,14 +71,11 @@ def read(path: str | os.PathLike[str], build: Callable[[Json, Mapping[str, Tenso
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # it is no dict
     except (SafetensorError, OSError) as error:
         raise FileError(f"{source} is damaged or no .safetensors file: {error}") from error
-    if KEY not in metadata:
-        raise FileError(
-            f"{source} holds no statistics of zeropoint; "
-            "write some with zp.observe(model, loader).save(path)"
-        )
+    if kind.key not in metadata:
+        raise FileError(f"{source} {kind.foreign}")
     try:
-        body = json.loads(metadata[KEY])
-        _check(body, tensors, source)
+        body = json.loads(metadata[kind.key])
+        _check(kind, body, tensors, source)
         return build(body, tensors)
     except FileError:
         raise
@@ -70,18 +83,19 @@ def read(path: str | os.PathLike[str], build: Callable[[Json, Mapping[str, Tenso
         raise FileError(f"{source} is damaged: {error}") from error
 
 
-def _check(body: Json, tensors: Mapping[str, Tensor], source: Path) -> None:
-    if body.get("format") != FORMAT:
+def _check(kind: Kind, body: Json, tensors: Mapping[str, Tensor], source: Path) -> None:
+    if body.get("format") != kind.format:
         raise FileError(
-            f"{source} has format {body.get('format')!r}; this zeropoint reads format {FORMAT}: "
-            "observe again, or install the version that wrote it"
+            f"{source} has format {body.get('format')!r}; this zeropoint reads format "
+            f"{kind.format}: {kind.again}, or install the version that wrote it"
         )
     digest = body.pop("digest")
-    if digest != _digest(body, tensors):
+    if digest != digest_of(body, tensors):
         raise FileError(f"{source} was altered: its contents do not match their digest")
 
 
-def _digest(body: Json, tensors: Mapping[str, Tensor]) -> str:
+def digest_of(body: Json, tensors: Mapping[str, Tensor]) -> str:
+    """32 hexadecimal digits that other contents would not have."""
     digest = hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16)
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
