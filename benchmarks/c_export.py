@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import zeropoint as zp
 from benchmarks.images import images
 from benchmarks.machine import Machine, command_line, describe, this_machine
 from benchmarks.results import markdown_table, write
+from studies.lenet_cifar10.network import LeNet
 from studies.mnist_static.training import dataset, everything, trained
 from zeropoint.arithmetic.fixed_point import Rounding
 from zeropoint.arithmetic.requantize import FixedPoint
@@ -35,27 +36,6 @@ BATCH = 100
 COMPILE = ("gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
 ROUNDINGS: tuple[Rounding, ...] = ("double", "single")
 RESULTS = Path(__file__).parent / "results" / "c_export.md"
-
-
-class LeNet(nn.Module):
-    """(N, 3, 32, 32) -> (N, 10) without biases: 12 and 32 channels, 256 and 64 features."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 12, kernel_size=5, bias=False)
-        self.conv2 = nn.Conv2d(12, 32, kernel_size=3, bias=False)
-        self.pool = nn.MaxPool2d(2)
-        self.relu = nn.ReLU()
-        self.fc1 = nn.Linear(32 * 6 * 6, 256, bias=False)
-        self.fc2 = nn.Linear(256, 64, bias=False)
-        self.fc3 = nn.Linear(64, 10, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(self.relu(self.conv1(x)))  # (N, 12, 14, 14)
-        x = self.pool(self.relu(self.conv2(x)))  # (N, 32, 6, 6)
-        x = self.relu(self.fc1(x.flatten(1)))  # (N, 256)
-        logits: Tensor = self.fc3(self.relu(self.fc2(x)))
-        return logits
 
 
 @dataclass(frozen=True)

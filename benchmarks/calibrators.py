@@ -24,7 +24,7 @@ import zeropoint as zp
 from benchmarks.images import images
 from benchmarks.machine import Machine, command_line, describe, this_machine
 from benchmarks.networks import build, network_named
-from benchmarks.results import json_text, markdown_table, write
+from benchmarks.results import filled, json_text, markdown_table, write
 from studies.mnist_static import training
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.data import open_data
@@ -35,7 +35,6 @@ from zeropoint.observe.statistics_choice import choice_of
 
 DEFAULT_OUT = Path("benchmarks/results")
 PAGE = Path("docs/calibrators.md")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 EVERY: tuple[Calibrator, ...] = (*CALIBRATORS, Best())
 BITS = (8, 6, 4)
@@ -102,8 +101,7 @@ def main() -> None:
     page = as_markdown(machine, arguments.images, results, times)
     write(arguments.out / "calibrators.md", f"# Calibrators\n\n{page}\n")
     if PAGE.exists():
-        before, after = PAGE.read_text().split(BEGIN)[0], PAGE.read_text().split(END)[1]
-        write(PAGE, f"{before}{BEGIN}\n\n{page}\n\n{END}{after}")
+        write(PAGE, filled(PAGE.read_text(), {"measured": f"\n{page}\n"}))
     print(page)
 
 

@@ -21,6 +21,9 @@ DISTRIBUTIONS = (
     "nncf",
     "numpy",
 )
+STUDY = ("zeropoint", "torch", "numpy")
+"""What a study runs on; the benchmark's peers do not count there."""
+
 INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
@@ -38,7 +41,9 @@ class Machine:
     date: str
 
 
-def this_machine(command: str, *, threads: int) -> Machine:
+def this_machine(
+    command: str, *, threads: int, distributions: tuple[str, ...] = DISTRIBUTIONS
+) -> Machine:
     """The machine, the installed versions and the day, for a run on that many threads."""
     processors = read("/proc/cpuinfo")
     model = re.search(r"^model name\s*:\s*(.+)$", processors, re.MULTILINE)
@@ -51,7 +56,7 @@ def this_machine(command: str, *, threads: int) -> Machine:
         int8_instructions=[flag for flag in INT8_FLAGS if flag in flags],
         system=platform.system(),
         python=platform.python_version(),
-        versions={name: version(name) for name in DISTRIBUTIONS},
+        versions={name: version(name) for name in distributions},
         command=command,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )

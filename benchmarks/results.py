@@ -1,9 +1,9 @@
-"""Results on disk: whole or not at all."""
+"""Results on disk, whole or not at all, and on pages."""
 
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 NUMBERS = re.compile(r"\[[-+\d.eE,\s]+\]")
@@ -18,6 +18,22 @@ def write(path: Path, text: str) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def filled(page: str, texts: Mapping[str, str]) -> str:
+    r"""The page with each text, and nothing else, between the two markers of its name.
+
+    >>> filled("a <!-- x -->old<!-- /x --> b", {"x": "new"})
+    'a <!-- x -->\nnew\n<!-- /x --> b'
+    """
+    for name, text in texts.items():
+        begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, _, rest = page.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"the page has no place for {name}: no {begin} with {end} behind it")
+        page = f"{before}{begin}\n{text}\n{end}{after}"
+    return page
 
 
 def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

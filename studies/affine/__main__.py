@@ -4,12 +4,13 @@ Writes `results.json` and the tables of `README.md` beside this file.
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from benchmarks.machine import Machine, command_line, describe, this_machine
+from benchmarks.machine import STUDY, Machine, command_line, describe, this_machine
+from benchmarks.results import filled
 from studies.affine.bits import sweep
 from studies.affine.folding import foldings
 from studies.affine.mistakes import evidence
@@ -24,7 +25,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     torch.set_num_threads(THREADS)
-    machine = used(this_machine(command_line("studies.affine"), threads=THREADS))
+    machine = this_machine(command_line("studies.affine"), threads=THREADS, distributions=STUDY)
     facts = {
         "machine": asdict(machine),
         "printed": [asdict(each) for each in reproduce()],
@@ -35,7 +36,7 @@ def main() -> None:
     }
     (HERE / "results.json").write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
     page = HERE / "README.md"
-    page.write_text(filled(page.read_text(), facts))
+    page.write_text(filled(page.read_text(), texts(facts)))
 
 
 def bits_facts() -> Facts:
@@ -48,27 +49,9 @@ def bits_facts() -> Facts:
     }
 
 
-def used(machine: Machine) -> Machine:
-    """The machine with the versions of what runs here; the benchmark's peers do not."""
-    versions = {name: machine.versions[name] for name in ("zeropoint", "torch", "numpy")}
-    return replace(machine, versions=versions)
-
-
-def filled(page: str, facts: Facts) -> str:
-    """The page with each table between its markers."""
-    texts = {**all_tables(facts), "machine": describe(Machine(**facts["machine"]))}
-    for name, text in texts.items():
-        page = between_markers(page, name, text)
-    return page
-
-
-def between_markers(page: str, name: str, text: str) -> str:
-    """The page with the text, and nothing else, between the two markers of this name."""
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    before, _, rest = page.partition(begin)
-    _, _, after = rest.partition(end)
-    assert after, f"the page has no place for {name}"
-    return f"{before}{begin}\n{text}\n{end}{after}"
+def texts(facts: Facts) -> dict[str, str]:
+    """The text between each pair of markers of the page."""
+    return {**all_tables(facts), "machine": describe(Machine(**facts["machine"]))}
 
 
 if __name__ == "__main__":

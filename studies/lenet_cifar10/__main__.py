@@ -3,12 +3,12 @@
 Writes `results.json`, `histograms.png` and the tables of `README.md` beside this file.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import torch
 
-from benchmarks.machine import Machine, command_line, this_machine
-from benchmarks.results import json_text, write
+from benchmarks.machine import STUDY, command_line, this_machine
+from benchmarks.results import filled, json_text, write
 from studies.lenet_cifar10 import calibrators, ranges
 from studies.lenet_cifar10.integer import IntegerLeNet, integer_network
 from studies.lenet_cifar10.ladder import (
@@ -35,29 +35,22 @@ from studies.lenet_cifar10.training import (
     trained,
 )
 
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
-
 
 def main() -> None:
+    command, threads = command_line("studies.lenet_cifar10"), torch.get_num_threads()
+    machine = this_machine(command, threads=threads, distributions=STUDY)
     exam = Exam(*everything("test"), calibration_images())
     seeds = {str(seed): study(seed, exam) for seed in SEEDS}
     model = trained(PLAIN, SEEDS[0])
     facts = {
-        "machine": asdict(machine()),
+        "machine": asdict(machine),
         **closer_look(model, exam),
         "seeds": seeds,
     }
     write(HERE / "results.json", json_text(facts))
     draw_histograms(model, exam)
     page = HERE / "README.md"
-    page.write_text(between_markers(page.read_text(), tables(facts)))
-
-
-def machine() -> Machine:
-    """The machine with the versions of what runs here."""
-    here = this_machine(command_line("studies.lenet_cifar10"), threads=torch.get_num_threads())
-    versions = {name: here.versions[name] for name in ("zeropoint", "torch", "numpy")}
-    return replace(here, versions=versions)
+    page.write_text(filled(page.read_text(), {"results": tables(facts)}))
 
 
 def study(seed: int, exam: Exam) -> Facts:
@@ -124,13 +117,6 @@ def draw_histograms(model: LeNet, exam: Exam) -> None:
         **{name if name == "input" else f"out of {name}": x for name, x in activations.items()},
     }
     ranges.draw(panels, HERE / "histograms.png")
-
-
-def between_markers(page: str, text: str) -> str:
-    """The page with the text, and nothing else, between its two markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":

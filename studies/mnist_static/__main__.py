@@ -5,7 +5,7 @@ Writes `results.json` and the tables of `README.md` beside this file.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 import zeropoint as zp
-from benchmarks.machine import Machine, command_line, describe, this_machine
-from benchmarks.results import markdown_table
+from benchmarks.machine import STUDY, Machine, command_line, describe, this_machine
+from benchmarks.results import filled, markdown_table
 from studies.mnist_static.training import dataset, trained
 from zeropoint.data import open_data
 
@@ -24,26 +24,18 @@ CALIBRATION_SEED = 0
 BYTES_PER_MEGABYTE = 2**20
 
 HERE = Path(__file__).parent
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 Facts = dict[str, Any]  # what Comparison.to_dict() gives, as it goes into results.json
 
 
 def main() -> None:
     results = {str(seed): study(seed) for seed in SEEDS}
-    machine = used(
-        this_machine(command_line("studies.mnist_static"), threads=torch.get_num_threads())
-    )
+    command, threads = command_line("studies.mnist_static"), torch.get_num_threads()
+    machine = this_machine(command, threads=threads, distributions=STUDY)
     facts = {"machine": asdict(machine), "seeds": results}
     (HERE / "results.json").write_text(json.dumps(facts, indent=2) + "\n")
     page = HERE / "README.md"
-    page.write_text(between_markers(page.read_text(), tables(results, machine)))
-
-
-def used(machine: Machine) -> Machine:
-    """The machine with the versions of what runs here; the benchmark's peers do not."""
-    versions = {name: machine.versions[name] for name in ("zeropoint", "torch", "numpy")}
-    return replace(machine, versions=versions)
+    page.write_text(filled(page.read_text(), {"results": tables(results, machine)}))
 
 
 def study(seed: int) -> Facts:
@@ -104,13 +96,6 @@ def latency(results: dict[str, Facts]) -> str:
             for name in measured[0]
         ],
     )
-
-
-def between_markers(page: str, text: str) -> str:
-    """The page with the text, and nothing else, between its two markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 if __name__ == "__main__":

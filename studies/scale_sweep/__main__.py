@@ -4,15 +4,14 @@ Writes `results.json`, the figures and the tables of `README.md` beside this fil
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.machine import Machine, command_line, this_machine
-from benchmarks.results import json_text
+from benchmarks.machine import STUDY, command_line, this_machine
+from benchmarks.results import filled, json_text
 from studies.scale_sweep import depth, shapes
 from studies.scale_sweep.figures import draw
 from studies.scale_sweep.norm_factor import Facts, blogs_curves, readings
@@ -31,7 +30,8 @@ HERE = Path(__file__).parent
 def main() -> None:
     torch.set_num_threads(1)
     facts = rounded(study())
-    machine = used(this_machine(command_line("studies.scale_sweep"), threads=1))
+    command = command_line("studies.scale_sweep")
+    machine = this_machine(command, threads=1, distributions=STUDY)
     (HERE / "results.json").write_text(json_text({"machine": asdict(machine), **facts}))
     draw(facts, HERE / "figures")
     page = HERE / "README.md"
@@ -69,21 +69,6 @@ def rounded(facts: Any) -> Any:  # JSON data of any form
     if isinstance(facts, list):
         return [rounded(value) for value in facts]
     return float(f"{facts:.{DIGITS}g}") if isinstance(facts, float) else facts
-
-
-def used(machine: Machine) -> Machine:
-    """The machine with the versions of what runs here."""
-    versions = {name: machine.versions[name] for name in ("zeropoint", "torch", "numpy")}
-    return replace(machine, versions=versions)
-
-
-def filled(page: str, texts: Mapping[str, str]) -> str:
-    """The page with each text, and nothing else, between the markers of its name."""
-    for name, text in texts.items():
-        before, _, rest = page.partition(f"<!-- {name} -->")
-        _, _, after = rest.partition(f"<!-- /{name} -->")
-        page = f"{before}<!-- {name} -->\n{text}\n<!-- /{name} -->{after}"
-    return page
 
 
 def committed() -> dict[str, Any]:  # as json_text wrote it

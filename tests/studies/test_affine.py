@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from studies.affine.__main__ import HERE, between_markers, bits_facts, filled
+from benchmarks.results import filled
+from studies.affine.__main__ import HERE, bits_facts, texts
 from studies.affine.folding import CASES, folding
 from studies.affine.mistakes import evidence
 from studies.affine.printed import reproduce
@@ -16,7 +17,7 @@ FOLDED = 1e-6
 
 def test_the_page_shows_the_committed_results() -> None:
     page = (HERE / "README.md").read_text()
-    assert filled(page, RESULTS) == page
+    assert filled(page, texts(RESULTS)) == page
 
 
 def test_the_committed_results_are_what_is_computed_now() -> None:
@@ -130,10 +131,3 @@ def test_fusion_is_faster_and_int8_faster_still() -> None:
     times_as_fast = RESULTS["speed"]["times_as_fast"]
     assert times_as_fast["int8"] > times_as_fast["fused"] > 1
     assert RESULTS["speed"]["sqnr_db"] > 40
-
-
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    page = "before <!-- bits -->old<!-- /bits --> after"
-    assert between_markers(page, "bits", "new") == (
-        "before <!-- bits -->\nnew\n<!-- /bits --> after"
-    )

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from studies.lenet_cifar10.__main__ import between_markers
+from benchmarks.results import filled
 from studies.lenet_cifar10.integer import (
     IntegerLayer,
     IntegerLeNet,
@@ -51,7 +51,7 @@ Integers = NDArray[np.int64]
 
 def test_the_page_shows_the_committed_results() -> None:
     page = (HERE / "README.md").read_text()
-    assert between_markers(page, tables(RESULTS)) == page
+    assert filled(page, {"results": tables(RESULTS)}) == page
 
 
 def test_float_is_clearly_better_than_the_report() -> None:
@@ -224,8 +224,3 @@ def test_the_ratio_of_signal_to_noise_is_in_decibels() -> None:
 
 
 # --- the page ----------------------------------------------------------------------------------
-
-
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    page = "before <!-- results -->old<!-- /results --> after"
-    assert between_markers(page, "new") == "before <!-- results -->\nnew\n<!-- /results --> after"

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.machine import Machine
-from studies.scale_sweep.__main__ import HERE, SEED, committed, filled, rounded
+from benchmarks.results import filled
+from studies.scale_sweep.__main__ import HERE, SEED, committed, rounded
 from studies.scale_sweep.norm_factor import (
     BLOG,
     BLOGS_FACTORS,
@@ -56,11 +57,6 @@ def test_the_figures_are_there_and_small() -> None:
         figure = HERE / "figures" / f"{name}.svg"
         assert f"figures/{name}.svg" in PAGE
         assert 0 < figure.stat().st_size < 150_000
-
-
-def test_only_what_is_between_markers_is_replaced() -> None:
-    page = "a <!-- x -->old<!-- /x --> b <!-- y --><!-- /y --> c"
-    assert filled(page, {"x": "new"}) == "a <!-- x -->\nnew\n<!-- /x --> b <!-- y --><!-- /y --> c"
 
 
 def test_the_blogs_curve_is_computed_again() -> None:
