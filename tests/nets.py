@@ -111,18 +111,43 @@ class MobileNetLike(nn.Module):
         return y
 
 
+class Gated(nn.Module):
+    """(N, 3, H, W) to (N, 5): SiLU, squeeze-and-excitation, a scaled residual branch, functions by
+    hand, a difference and the greater of two values, a sigmoid at the end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.SiLU(inplace=True))
+        self.squeeze = nn.Conv2d(8, 4, 1)
+        self.excite = nn.Conv2d(4, 8, 1)
+        self.branch = nn.Conv2d(8, 8, 3, padding=1)
+        self.gamma = nn.Parameter(torch.ones(8, 1, 1))
+        self.last = nn.Conv2d(8, 8, 1)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(2 * x - 1)
+        gate = self.excite(nn.functional.mish(self.squeeze(x.mean((2, 3), keepdim=True))))
+        x = x * torch.sigmoid(gate)
+        x = x + self.gamma * self.branch(x)
+        y = x * nn.functional.relu6(x + 3) / 6
+        y = torch.maximum(y - x.tanh(), self.last(y))
+        return torch.sigmoid(self.fc(y.abs().add(0.1).sqrt().mean((2, 3))))
+
+
 class Islands(nn.Module):
-    """(N, 3, H, W) to (N, 5): SiLU between two convolutions, softmax at the end."""
+    """(N, 3, H, W) to (N, 5): group norm between two convolutions, softmax at the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 8, 3, padding=1)
-        self.act = nn.SiLU()
+        self.norm = nn.GroupNorm(2, 8)
         self.conv2 = nn.Conv2d(8, 8, 3, padding=1)
         self.fc = nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.conv2(self.act(self.conv1(x))))
+        x = torch.relu(self.conv2(self.norm(self.conv1(x))))
         return torch.softmax(self.fc(x.mean((2, 3))), 1)
 
 

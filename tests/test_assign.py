@@ -150,18 +150,24 @@ def test_an_addition_with_one_integer_operand_runs_in_integers() -> None:
 
 def test_operands_of_the_wrong_kind_keep_a_node_float() -> None:
     net = Net()
-    constant = net.to.constant("c", torch.ones(4, 8, 8))
     wide = net.op("wide", SILU, net.x, type=Plain(torch.float64))
     bias = net.to.constant("v", torch.ones(4))
-    a = net.op("a", Add(), net.conv("first", net.x), constant)
     b = net.op("b", MaxPool2d((1, 1), (1, 1)), wide)
     c = net.op("c2", Conv2d(), net.x, net.x, bias)
-    assert net.assign(a, b, c).reasons == {
-        "a": "its operand 'c' is a constant",
+    assert net.assign(net.conv("first", net.x), b, c).reasons == {
         "wide": "no integer form",
         "b": "its operand 'wide' is not float32",
         "c2": "its weight is computed at run time",
     }
+
+
+def test_a_constant_operand_has_a_grid_of_its_own() -> None:
+    net = Net()
+    constant = net.to.constant("c", torch.ones(4, 8, 8))
+    sum = net.op("a", Add(), net.conv("first", net.x), constant)
+    result = net.assign(net.conv("last", sum))
+    assert not result.reasons
+    assert {"c", "a"} <= result.own.keys()
 
 
 def test_sizes_need_no_reason() -> None:

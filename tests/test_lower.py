@@ -18,9 +18,11 @@ from zeropoint.observe.min_max import MinMax
 from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.functions import Steps
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import Reshape, SizeOf
+from zeropoint.ops.table import Table
 from zeropoint.passes import simplify
 from zeropoint.plan import Plan
 from zeropoint.program.program import Program
@@ -162,6 +164,30 @@ def test_an_activation_after_an_accumulator_is_taken_in_float() -> None:
         ("a.clamped", Clamp(0.0, 6.0)),
     ]
     assert not program.islands
+
+
+@pytest.mark.parametrize(("high", "bounds"), [(None, ()), (6.0, (("clamp", "x1", None, 6.0),))])
+def test_a_function_of_an_accumulator_that_leaves_is_taken_in_float(
+    high: float | None, bounds: Steps
+) -> None:
+    to, x = float_graph(IMAGE)
+    op = Conv2d(high=high, function=(("exp", "x"),))
+    program = lowered(to.done([conv(to, x, "a", op)]), ONES)
+    assert [(node.output, node.op) for node in program.graph.nodes[1:]] == [
+        ("a", Conv2d()),
+        ("a.real", Dequantize()),
+        ("a.clamped", Table((("exp", "x"), *bounds))),
+    ]
+    assert not program.islands
+
+
+def test_a_constant_operand_is_quantized_when_the_program_is_made() -> None:
+    to, x = float_graph(IMAGE)
+    plane = to.constant("plane", torch.tensor([[[0.0, 0.5], [0.25, 1.0]]]))
+    sum = to.emit(Add(), conv(to, x, "a"), plane, shape=IMAGE, name="sum")
+    program = lowered(to.done([conv(to, sum, "b")]), ONES, recipe=MIN_MAX)
+    assert program.graph.constants["plane"].tolist() == [[[0, 128], [64, 255]]]
+    assert [node.output for node, _ in find(program.graph, Quantize)] == ["x.quantized"]
 
 
 def test_a_size_is_read_off_the_integers() -> None:

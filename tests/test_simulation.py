@@ -69,7 +69,9 @@ BLOCKS: dict[str, Callable[[Tensor, nn.Module], Tensor]] = {
     "bounded": lambda x, f: nn.functional.relu6(f(x)),
     "residual": lambda x, f: torch.relu(f(x) + x),
     "sum": lambda x, f: torch.relu(f(x)) + x,
-    "island": lambda x, f: nn.functional.silu(f(x)),
+    "island": lambda x, f: nn.functional.group_norm(f(x), 2),
+    "function": lambda x, f: nn.functional.silu(f(x)),
+    "gated": lambda x, f: f(x) * torch.sigmoid(x),
     "pooled": lambda x, f: nn.functional.max_pool2d(f(x), 3, 1, 1),
     "averaged": lambda x, f: nn.functional.avg_pool2d(f(x), 3, 1, 1),
     "joined": lambda x, f: torch.cat([f(x)[:, :2], x[:, 2:]], 1),
@@ -202,10 +204,10 @@ def test_units_are_in_the_order_in_which_they_act() -> None:
 
 def test_fences_are_the_float_values_that_integers_read() -> None:
     simulation = simulated(seeded(Islands()), images())
-    image, silu = simulation.fences
+    image, norm = simulation.fences
     assert image == simulation.graph.inputs[0]
-    assert simulation.graph.producers[silu].origin.layer == "act"
-    assert simulation.grid(silu) == simulation.fences[silu]
+    assert simulation.graph.producers[norm].origin.layer == "norm"
+    assert simulation.grid(norm) == simulation.fences[norm]
 
 
 def test_what_only_moves_codes_is_no_unit_and_follows_its_source() -> None:
@@ -295,7 +297,7 @@ def test_other_numbers_in_an_island_are_told() -> None:
             self.register_buffer("factor", torch.tensor([factor]))
 
         def forward(self, x: Tensor) -> Tensor:
-            y: Tensor = self.conv(x) * self.factor
+            y: Tensor = torch.fmod(self.conv(x), self.factor)
             return y
 
     assert refusal(Net(1.0), graph_of(Net(2.0))) == "'factor' has other numbers than in the model"

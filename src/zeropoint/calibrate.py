@@ -19,7 +19,7 @@ from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.arithmetic.granularity import PerChannel
 from zeropoint.arithmetic.integer import INT32, IntegerType
 from zeropoint.arithmetic.qparams import QParams, quantize
-from zeropoint.assign import Assignment, assign
+from zeropoint.assign import Assignment, assign, owner
 from zeropoint.batches import Inputs
 from zeropoint.errors import CalibrationError
 from zeropoint.graph.channels_last import as_channels_last, channels_last
@@ -28,7 +28,9 @@ from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.graph.walk import walk
 from zeropoint.observe.calibrator import grid_of, grid_over
 from zeropoint.observe.histogram import NotFinite
+from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.observation import Observation
+from zeropoint.ops.matmul import MatMul
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
@@ -50,8 +52,8 @@ def calibrate(graph: Graph, batches: Iterable[Inputs], recipe: Recipe, target: T
 def observe(
     graph: Graph, batches: Iterable[Inputs], names: Iterable[str]
 ) -> dict[str, Observation]:
-    """What each named value holds over all batches, in one pass."""
-    observations = {name: Observation() for name in names}
+    """What each named value holds over all batches, in one pass; constants hold what they hold."""
+    observations = {name: Observation() for name in names if name not in graph.constants}
     fast = channels_last(graph)
 
     def listen(name: str, x: Any) -> None:
@@ -78,9 +80,14 @@ def choose(
     """The plan that the specifications, the statistics and the target amount to."""
     entries: dict[str, Entry] = {}
     for name, spec in assignment.own.items():
-        entries[name] = Own(_activation_grid(observations[name], spec), repr(spec.calibrator))
+        tensor = graph.constants.get(name)
+        if tensor is None:
+            grid, chosen = _activation_grid(observations[name], spec), repr(spec.calibrator)
+        else:
+            grid, chosen = _constant_grid(tensor, spec), repr(MinMax())
+        entries[name] = Own(grid, chosen)
     for name in assignment.shared:
-        source = _owner(name, assignment.shared)
+        source = owner(name, assignment.shared)
         entries[name] = Shared(entries[source].params, source)
     for name, spec in assignment.weights.items():
         readers = [node for node in graph.users[name] if node.output in assignment.integer]
@@ -94,18 +101,18 @@ def choose(
         if node.output in assignment.integer:
             _derive(graph, node, assignment, entries)
     ordered = {name: entries[name] for name in graph.values if name in entries}
-    return Plan(ordered, assignment.reasons)
-
-
-def _owner(name: str, shared: Mapping[str, str]) -> str:
-    while name in shared:
-        name = shared[name]
-    return name
+    return Plan(ordered, assignment.reasons, assignment.leaving)
 
 
 def _activation_grid(observation: Observation, spec: TensorSpec) -> QParams:
     type = IntegerType(spec.bits, signed=False)
     return grid_of(spec.calibrator, observation, type, spec.symmetric)
+
+
+def _constant_grid(tensor: Tensor, spec: TensorSpec) -> QParams:
+    """Of an operand that is the same at every run: nothing of it is clipped."""
+    ends = tensor.detach().min(), tensor.detach().max()
+    return grid_over(*ends, IntegerType(spec.bits, signed=False), spec.symmetric)
 
 
 def _scale_for_bias(graph: Graph, node: Node, entries: Mapping[str, Entry]) -> Tensor:
@@ -143,13 +150,16 @@ def _with_room_for_pairs(weight: Tensor, grid: QParams, high: int) -> QParams:
 def _derive(graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]) -> None:
     """Equation (2): the grid of the node's bias, and of its accumulator if that is the result."""
     roles = _by_role(node)
-    if Role.WEIGHT not in roles:
+    is_product = isinstance(node.op, MatMul)
+    if Role.WEIGHT not in roles and not is_product:
         return
-    x, weight = entries[node.inputs[0]].params, entries[roles[Role.WEIGHT]].params
-    scale = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
+    x = entries[node.inputs[0]].params
+    factor = entries[node.inputs[1] if is_product else roles[Role.WEIGHT]].params
+    scale = (x.scale.to(torch.float64) * factor.scale.to(torch.float64)).to(torch.float32)
     zero_point = torch.zeros_like(scale, dtype=torch.int32)
     axis = None if scale.ndim == 0 else 0
-    entries[roles[Role.BIAS]] = Bias(QParams(scale, zero_point, INT32, axis))
+    if not is_product:
+        entries[roles[Role.BIAS]] = Bias(QParams(scale, zero_point, INT32, axis))
     if node.output in assignment.accumulators:
         channel = len(graph.values[node.output].shape) - 1 if node.op.name == "linear" else 1
         params = QParams(scale, zero_point, INT32, None if axis is None else channel)

@@ -17,10 +17,12 @@ from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Op, Role
 from zeropoint.graph.value import Quantized, Value
 from zeropoint.ops.clamp import Clamp
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Convolution
+from zeropoint.ops.functions import Steps, after
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.ops.table import Table
 from zeropoint.plan import Accumulator, Plan
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
@@ -56,7 +58,7 @@ class _Lowering:
     def _node(self, node: Node) -> None:
         if isinstance(node.op, (SizeOf, SizeArithmetic)):
             self._size(node)
-        elif node.output in self._plan.reasons:
+        elif node.output in self._plan.reasons or node.output in self._plan.leaving:
             self._float(node)
         else:
             self._lowered(node)
@@ -85,15 +87,15 @@ class _Lowering:
         ]
         entry = self._plan.entries[node.output]
         shape = self._graph.values[node.output].shape
-        op, bounds = _without_bounds(node.op) if isinstance(entry, Accumulator) else (node.op, None)
+        op, rest = _without_rest(node.op) if isinstance(entry, Accumulator) else (node.op, None)
         result = self._to.emit(
             op, *operands, shape=shape, type=Quantized(entry.params), name=node.output
         )
         self._integer[node.output] = result
-        if bounds is not None:
+        if rest is not None:
             real = self._as_real(node.output)
             self._real[node.output] = self._to.emit(
-                bounds, real, shape=shape, name=f"{node.output}.clamped"
+                rest, real, shape=shape, name=f"{node.output}.clamped"
             )
 
     def _as_integer(self, name: str) -> Value:
@@ -124,9 +126,13 @@ class _Lowering:
         return self._real[name]
 
 
-def _without_bounds(op: Op) -> tuple[Op, Clamp | None]:
-    """An accumulator that leaves the integers takes its activation along, as a float clamp."""
-    assert isinstance(op, (Conv2d, Linear))  # only these have accumulators
-    if op.low is None and op.high is None:
+def _without_rest(op: Op) -> tuple[Op, Clamp | Table | None]:
+    """An accumulator that leaves the integers takes what follows it along, in float."""
+    if not isinstance(op, Convolution | Linear):  # a product of matrices has nothing
         return op, None
-    return replace(op, low=None, high=None), Clamp(op.low, op.high)
+    bare = replace(op, low=None, high=None, function=())
+    clamp = None if op.low is None and op.high is None else Clamp(op.low, op.high)
+    if not op.function:
+        return bare, clamp
+    bounds: Steps = () if clamp is None else (("clamp", "x", clamp.low, clamp.high),)
+    return bare, Table(after(op.function, bounds))

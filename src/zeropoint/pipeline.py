@@ -34,7 +34,7 @@ from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
-from zeropoint.target import TARGETS, target_here
+from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
 
 Place = tuple[str, Shape]
@@ -70,7 +70,7 @@ def quantize(
         report("capture", 0, None)
         captured = capture(model, example)
     with clock.stage("passes"):
-        graph = simplify(captured, fuse_additions=target.fuses_additions)
+        graph = _simplified(captured, target)
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
         recipe.check_layers(*origins, inputs=graph.inputs)
         one = tuple(x[:1] for x in example)
@@ -120,8 +120,8 @@ def observe(
     report = progress or silent
     data = _Data(model, loader, samples)
     report("capture", 0, None)
-    # Targets that fuse residual additions need fewer of these values, and no other.
-    graph = simplify(capture(model, data.example), fuse_additions=False)
+    # Targets that fuse additions and functions need fewer of these values, and no other.
+    graph = _unfused(capture(model, data.example))
     places = places_of(graph)
     observations = data.observe(graph, places, "observe", report)
     return Statistics(
@@ -134,17 +134,26 @@ def observe(
 
 def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph:
     """The model's float graph in the form that the program was made of."""
-    target = TARGETS.get(program.provenance.target)
-    fuses = target is None or target.fuses_additions
-    return simplify(capture(model, example), fuse_additions=fuses)
+    target = TARGETS.get(program.provenance.target, REFERENCE)
+    return _simplified(capture(model, example), target)
+
+
+def _simplified(graph: Graph, target: Target) -> Graph:
+    return simplify(
+        graph, fuse_additions=target.fuses_additions, fuse_functions=target.fuses_functions
+    )
+
+
+def _unfused(graph: Graph) -> Graph:
+    return simplify(graph, fuse_additions=False, fuse_functions=False)
 
 
 def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[str, Place]:
-    """What the statistics should hold: the values of the graph, or those before additions fuse."""
+    """What the statistics should hold: the values of the graph, or those before anything fuses."""
     places = places_of(graph)
     if statistics.values.keys() == places.keys():
         return places
-    return places_of(simplify(captured, fuse_additions=False))
+    return places_of(_unfused(captured))
 
 
 class _Data:

@@ -55,10 +55,14 @@ Entry = Own | Shared | Bias | Accumulator
 
 @dataclass(frozen=True)
 class Plan:
-    """An entry for each quantized value by name, and a reason for each float node by its output."""
+    """An entry for each quantized value by name, and a reason for each float node by its output.
+
+    Float nodes without a reason are those that follow an accumulator out: `leaving`.
+    """
 
     entries: Mapping[str, Entry]
     reasons: Mapping[str, str]
+    leaving: frozenset[str] = frozenset()
 
     def params(self, name: str) -> QParams | None:
         """The grid of a value; None if it stays float."""

@@ -27,7 +27,7 @@ from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import Grid, IntegerOp, Op, Role
 from zeropoint.graph.value import Quantized
 from zeropoint.graph.walk import Kernel
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.program.program import Program
@@ -148,7 +148,7 @@ class Simulation:
         )
 
     def with_rounded(
-        self, node: Node, operands: Sequence[Any], roles: Sequence[Role] = (Role.WEIGHT, Role.BIAS)
+        self, node: Node, operands: Sequence[Any], roles: Sequence[Role] = tuple(Role)
     ) -> tuple[Any, ...]:
         """The operands, with the constants of the named roles as the program has them."""
         assert isinstance(node.op, IntegerOp)  # callers pass integer nodes
@@ -199,9 +199,9 @@ def _first_difference(graph: Graph, program: Program) -> str | None:
 
 
 def _alike(real: Op, lowered: Op) -> bool:
-    """True if lowering makes the one of the other: an accumulator leaves its bounds behind."""
-    if isinstance(real, (Conv2d, Linear)) and real != lowered:
-        return replace(real, low=None, high=None) == lowered
+    """True if lowering makes the one of the other: an accumulator leaves what follows it behind."""
+    if isinstance(real, (Convolution, Linear)) and real != lowered:
+        return replace(real, low=None, high=None, function=()) == lowered
     return real == lowered
 
 

@@ -12,14 +12,16 @@ class Target:
     """The abilities of one engine on one machine.
 
     `bits`: widths; `asymmetric_weights`: weights may have a zero point; `fuses_additions`: a
-    convolution takes a residual addend along into its one rounding (3'); `saturating_pairs`: two
-    products are added in 16 bits, so that weights must leave them room.
+    convolution takes a residual addend along into its one rounding (3'); `fuses_functions`: layers
+    apply functions to their accumulators (5); `saturating_pairs`: two products are added in 16
+    bits, so that weights must leave them room.
     """
 
     name: str
     bits: range = range(2, 9)
     asymmetric_weights: bool = False
     fuses_additions: bool = True
+    fuses_functions: bool = True
     saturating_pairs: bool = False
 
     def refusal_of_weights(self, spec: TensorSpec) -> str | None:
@@ -39,7 +41,7 @@ class Target:
 REFERENCE = Target("reference", asymmetric_weights=True)
 ONEDNN = Target("onednn")
 OPENVINO = Target("openvino")
-ONNXRUNTIME = Target("onnxruntime", fuses_additions=False)
+ONNXRUNTIME = Target("onnxruntime", fuses_additions=False, fuses_functions=False)
 TARGETS = {target.name: target for target in (ONEDNN, OPENVINO, ONNXRUNTIME, REFERENCE)}
 
 

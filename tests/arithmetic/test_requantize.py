@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -9,6 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from zeropoint.arithmetic.fixed_point import multipliers
+from zeropoint.arithmetic.integer import UINT8
+from zeropoint.arithmetic.lookup import RealFunction
+from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.arithmetic.requantize import (
     SUM_BITS,
     Arithmetic,
@@ -28,6 +32,8 @@ accumulators = st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=3
 ordinary = st.lists(st.integers(-60_000, 60_000), min_size=1, max_size=30)
 ratios = st.floats(2e-4, 0.5)
 
+Y = per_tensor(0.031, 40, UINT8)
+
 
 def term(accumulator: Sequence[int], multiplier: float) -> Term:
     return Term(
@@ -43,6 +49,13 @@ def steps(arithmetic: Arithmetic, *terms: Term, grid: Grid = WIDE) -> list[int]:
     result = arithmetic.requantize(list(terms), grid)
     assert result.dtype == torch.int32
     return [int(step) for step in result.tolist()]
+
+
+def applied(arithmetic: Arithmetic, function: RealFunction, *terms: Term) -> list[int]:
+    """Equation (5), onto a grid of uint8."""
+    result = arithmetic.apply(function, list(terms), Y)
+    assert result.dtype == torch.uint8
+    return [int(code) for code in result.tolist()]
 
 
 # --- all profiles --------------------------------------------------------------------------------
@@ -177,3 +190,37 @@ def test_a_fixed_point_sum_keeps_its_fractional_bits_until_the_end(
     terms = term(accumulator, m), term([addend] * len(accumulator), n)
     for arithmetic in (FixedPoint("single"), FixedPoint("double")):
         assert steps(arithmetic, *terms, grid=UINT8_AT_7) == expected
+
+
+# --- functions -----------------------------------------------------------------------------------
+
+
+@every_profile
+@given(ordinary, st.floats(1e-5, 1e-2))
+def test_a_function_is_applied_before_the_one_rounding(
+    arithmetic: Arithmetic, accumulator: list[int], scale: float
+) -> None:
+    found = applied(arithmetic, torch.tanh, term(accumulator, scale))
+    for a, code in zip(accumulator, found, strict=True):
+        exactly = math.tanh(a * scale) / Y.scale.item() + 40
+        assert abs(code - min(max(exactly, 0), 255)) <= 0.51 + (arithmetic != Float32()) * 0.01
+
+
+@every_profile
+@given(ordinary, st.integers(-255, 255))
+def test_a_function_of_a_sum_sees_both_terms(
+    arithmetic: Arithmetic, accumulator: list[int], other: int
+) -> None:
+    found = applied(
+        arithmetic, torch.abs, term(accumulator, 1e-3), term([other] * len(accumulator), 0.01)
+    )
+    for a, code in zip(accumulator, found, strict=True):
+        exactly = min(abs(a * 1e-3 + other * 0.01) / Y.scale.item() + 40, 255)
+        assert abs(code - exactly) <= 0.52
+
+
+@every_profile
+def test_a_function_of_the_largest_accumulators_saturates(arithmetic: Arithmetic) -> None:
+    ends = term([-(2**31), 2**31 - 1], 0.5)
+    assert applied(arithmetic, torch.tanh, ends) == [round(40 - 1 / 0.031), round(40 + 1 / 0.031)]
+    assert applied(arithmetic, torch.neg, ends) == [255, 0]

@@ -19,7 +19,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor
 
-from tests.conformance.cases import CASES, Case
+from tests.conformance.cases import CASES
+from tests.conformance.draft import Case
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.reference import Reference
 from zeropoint.graph.op import Grid, IntegerOp

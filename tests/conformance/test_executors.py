@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.cases import CASES, Case, Draft, Fill
+from tests.conformance.cases import CASES
+from tests.conformance.draft import Case, Draft, Fill
 from tests.conformance.executors import NAMES, maker
 from tests.conformance.suite import compare, count, operator, run
 from zeropoint.arithmetic.integer import INT8, UINT8

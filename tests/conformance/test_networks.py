@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, composite
 
-from tests.conformance.cases import Case, Draft, Fill, Layout, Sample
+from tests.conformance.draft import Case, Draft, Fill, Layout, Sample
 from tests.conformance.executors import NAMES, maker
 from zeropoint.arithmetic.integer import INT8, UINT8
 from zeropoint.arithmetic.qparams import QParams, per_tensor

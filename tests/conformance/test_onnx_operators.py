@@ -13,7 +13,8 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from tests.conformance.cases import Case, conv2d, linear
+from tests.conformance.cases import conv2d, linear
+from tests.conformance.draft import Case
 from tests.conformance.suite import Tally, compare
 from tests.export.onnx.runtime import run_model
 from zeropoint.arithmetic.integer import INT8, INT32, UINT8, IntegerType

@@ -12,7 +12,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from torch import Tensor
 
-from tests.conformance.cases import CASES, Case
+from tests.conformance.cases import CASES
+from tests.conformance.draft import Case
 from tests.conformance.suite import run
 from zeropoint.arithmetic.qparams import QParams, broadcast, quantize
 from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
@@ -26,7 +27,7 @@ PROFILES: list[tuple[Arithmetic, float]] = [
     (FixedPoint("single"), 0.5),
     (FixedPoint("double"), 1.0),
 ]
-SLACK = 0.001
+SLACK = 0.003
 """Steps that float32 scales and products are worth."""
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.cases import Case, Draft
+from tests.conformance.draft import Case, Draft
 from zeropoint.arithmetic.integer import INT8, INT32, UINT8
 from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.arithmetic.requantize import FixedPoint, Float32

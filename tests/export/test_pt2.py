@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import zeropoint as zp
-from tests.nets import Islands, Residual, images, seeded
+from tests.nets import Gated, Islands, Residual, images, seeded
 from zeropoint.errors import ExportError
 from zeropoint.export.pt2 import to_exported_program
 
@@ -18,7 +18,7 @@ print(torch.export.load(sys.argv[1]).module()(torch.ones(3, 3, 8, 8)).shape)
 """
 
 
-@pytest.mark.parametrize("make", [Residual, Islands])
+@pytest.mark.parametrize("make", [Residual, Gated, Islands])
 def test_the_exported_program_computes_the_same_for_any_batch(make: type[torch.nn.Module]) -> None:
     q = zp.quantize(seeded(make()), [images()], engine="reference")
     module = to_exported_program(q.program).module()

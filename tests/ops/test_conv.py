@@ -16,7 +16,8 @@ from zeropoint.graph.build import Builder, float_graph
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import Role, Signature
 from zeropoint.graph.value import UNKNOWN, Shape, Value
-from zeropoint.ops.conv import Conv2d, conv2d, convolution
+from zeropoint.ops.conv import Conv1d, Conv2d, Conv3d, conv
+from zeropoint.ops.conv_transpose import convolution
 from zeropoint.ops.pad import Pad
 
 X = per_tensor(0.02, 100, UINT8)
@@ -196,7 +197,7 @@ def captured(
     weight: tuple[int, ...] = (4, 3, 3, 3), image: Shape = ("N", 3, 8, 8), **options: object
 ) -> tuple[Builder, Value | str]:
     to, x = float_graph(image)
-    result = conv2d(to, ("N", 4, 8, 8), x, to.constant("w", torch.ones(weight)), **options)  # type: ignore[arg-type]  # whatever torch.export yields
+    result = conv(to, ("N", 4, 8, 8), x, to.constant("w", torch.ones(weight)), **options)  # type: ignore[arg-type]  # whatever torch.export yields
     return to, result
 
 
@@ -235,17 +236,16 @@ def test_padding_same_of_an_even_kernel_is_a_pad_of_its_own() -> None:
 
 def test_a_convolution_that_has_no_integer_form_says_why() -> None:
     to, x = float_graph(("N", 3, 8, 8))
-    assert conv2d(to, x.shape, x, x) == "its weight is computed at run time"
+    assert conv(to, x.shape, x, x) == "its weight is computed at run time"
     assert captured(image=(3, 8, 8))[1] == "its input has no batch dimension"
-    weight = to.constant("w", torch.ones(4, 3, 3, 3))
-    line = to.constant("v", torch.ones(4, 3, 3))
-    options = ((1, 1), (0, 0), (1, 1))
-    assert convolution(to, x.shape, x, weight, None, *options, True, (0, 0), 1) == (
-        "transposed convolution has no integer form yet"
-    )
-    assert convolution(to, x.shape, x, line, None, *options, False, (0, 0), 1) == (
-        "convolution in 1 dimensions has no integer form yet"
-    )
+
+
+@pytest.mark.parametrize(("rank", "op"), [(1, Conv1d), (2, Conv2d), (3, Conv3d)])
+def test_a_convolution_has_as_many_dimensions_as_its_weight(
+    rank: int, op: type[Conv1d] | type[Conv2d] | type[Conv3d]
+) -> None:
+    to, _ = captured((4, 3, *[3] * rank), ("N", 3, *[8] * rank), stride=[2], padding="same")
+    assert last(to).op == op((2,) * rank, (1,) * rank)
 
 
 def test_aten_convolution_is_the_same_operator() -> None:

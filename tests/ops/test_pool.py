@@ -19,11 +19,12 @@ from zeropoint.ops.pool import (
     AveragePool2d,
     GlobalAveragePool,
     MaxPool2d,
-    adaptive_avg_pool2d,
-    avg_pool2d,
-    max_pool2d,
+    adaptive_average_pool,
+    average_pool,
+    max_pool,
     mean,
 )
+from zeropoint.ops.reduce import Mean
 
 X = per_tensor(0.021, 100, UINT8)
 Y = per_tensor(0.0173, 60, UINT8)
@@ -207,15 +208,15 @@ def captured(to: Builder) -> list[Op]:
 
 def test_a_missing_stride_is_the_kernel() -> None:
     to, x = image()
-    max_pool2d(to, x.shape, x, [3])
-    avg_pool2d(to, x.shape, x, [2, 3])
+    max_pool(2)(to, x.shape, x, [3])
+    average_pool(2)(to, x.shape, x, [2, 3])
     assert captured(to) == [MaxPool2d((3, 3), (3, 3)), AveragePool2d((2, 3), (2, 3))]
 
 
 def test_options_are_kept() -> None:
     to, x = image()
-    max_pool2d(to, x.shape, x, [3, 3], [2, 2], [1, 1], [2, 2], True)
-    avg_pool2d(to, x.shape, x, [3], [2], [1], True, False)
+    max_pool(2)(to, x.shape, x, [3, 3], [2, 2], [1, 1], [2, 2], True)
+    average_pool(2)(to, x.shape, x, [3], [2], [1], True, False)
     assert captured(to) == [
         MaxPool2d((3, 3), (2, 2), (1, 1), (2, 2), True),
         AveragePool2d((3, 3), (2, 2), (1, 1), True, False),
@@ -224,10 +225,10 @@ def test_options_are_kept() -> None:
 
 def test_pooling_to_one_pixel_is_the_global_average() -> None:
     to, x = image()
-    adaptive_avg_pool2d(to, x.shape, x, [1, 1])
+    adaptive_average_pool(2)(to, x.shape, x, [1, 1])
     mean(to, x.shape, x, [2, 3], True)
     mean(to, x.shape, x, [-1, -2])
-    adaptive_avg_pool2d(to, x.shape, x, [1, 7])
+    adaptive_average_pool(2)(to, x.shape, x, [1, 7])
     assert captured(to) == [
         GlobalAveragePool(),
         GlobalAveragePool(),
@@ -241,27 +242,36 @@ def test_pooling_that_has_no_integer_form_says_why() -> None:
     _, flat = image((3, 8, 8))
     size = to.input("size", (1,))
     unbatched = "its input has no batch dimension"
-    assert max_pool2d(to, flat.shape, flat, [2]) == unbatched
-    assert avg_pool2d(to, flat.shape, flat, [2]) == unbatched
-    assert adaptive_avg_pool2d(to, flat.shape, flat, [1, 1]) == unbatched
-    assert avg_pool2d(to, x.shape, x, [2], divisor_override=3) == (
+    assert max_pool(2)(to, flat.shape, flat, [2]) == unbatched
+    assert average_pool(2)(to, flat.shape, flat, [2]) == unbatched
+    assert adaptive_average_pool(2)(to, flat.shape, flat, [1, 1]) == unbatched
+    assert average_pool(2)(to, x.shape, x, [2], divisor_override=3) == (
         "divisor_override=3 has no integer form yet"
     )
     computed: list[int] = [1, size]  # type: ignore[list-item]  # what torch.export may hand
-    assert adaptive_avg_pool2d(to, x.shape, x, computed) == (
+    assert adaptive_average_pool(2)(to, x.shape, x, computed) == (
         "its output size is computed at run time"
     )
 
 
-@pytest.mark.parametrize("axes", [None, [1], [2], [0, 2, 3], [1, 2]])
-def test_a_mean_over_other_dimensions_makes_an_island(axes: list[int] | None) -> None:
+@pytest.mark.parametrize(
+    ("axes", "op"),
+    [
+        ([1], Mean((1,))),
+        ([-1], Mean((3,))),
+        ([3, 1], Mean((1, 3))),
+        ([3, 2], GlobalAveragePool(False)),
+    ],
+)
+def test_a_mean_is_over_any_dimensions_but_the_batch(axes: list[int], op: Op) -> None:
     to, x = image()
-    assert mean(to, x.shape, x, axes) == (
-        "a mean over other dimensions than height and width has no integer form yet"
-    )
+    mean(to, x.shape, x, axes)
+    assert captured(to) == [op]
+    assert mean(to, x.shape, x, [0, 1]) == "it reduces the batch, which may be of any size"
+    assert mean(to, x.shape, x, None) == "it reduces the batch, which may be of any size"
 
 
 def test_a_mean_of_indices_makes_an_island() -> None:
     to = Builder()
     x = to.input("x", ("N", 3, 8, 8), Plain(torch.int64))
-    assert mean(to, x.shape, x, [2, 3]) == "it averages integers"
+    assert mean(to, x.shape, x, [2, 3]) == "it computes with integers"

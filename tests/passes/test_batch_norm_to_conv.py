@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from tests.nets import assert_same_function, images
@@ -5,7 +6,12 @@ from zeropoint.graph.build import float_graph
 from zeropoint.graph.graph import Graph, Origin
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Shape
+from zeropoint.ops.add import Add
 from zeropoint.ops.batch_norm import BatchNorm
+from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.mul import Mul
+from zeropoint.ops.pool import MaxPool2d
+from zeropoint.ops.table import Table
 from zeropoint.passes.batch_norm_to_conv import batch_norm_to_conv
 
 TOLERANCE = 1e-6
@@ -63,6 +69,39 @@ def test_a_batch_norm_over_vectors_goes_through_an_image_of_one_pixel() -> None:
     assert_same_function(before, after, [torch.randn(5, 3)], TOLERANCE)
 
 
-def test_a_batch_norm_over_sequences_is_left_alone() -> None:
-    graph = lone_batch_norm(("N", 3, 7))
-    assert format_graph(batch_norm_to_conv(graph)) == format_graph(graph)
+@pytest.mark.parametrize("sizes", [(7,), (4, 5, 6)])
+def test_a_batch_norm_over_sequences_and_volumes_is_a_convolution_there(
+    sizes: tuple[int, ...],
+) -> None:
+    before = lone_batch_norm(("N", 3, *sizes))
+    after = batch_norm_to_conv(before)
+    assert [node.op.name for node in after.nodes] == [f"conv{len(sizes)}d"]
+    assert_same_function(before, after, [torch.randn(5, 3, *sizes)], TOLERANCE)
+
+
+def scaled(*names: str) -> Graph:
+    """x, times a constant for each channel, and plus one, in the order of the names."""
+    to, value = float_graph(("N", 3, 4, 4))
+    column = torch.tensor([1.0, -2.0, 3.0]).reshape(3, 1, 1)
+    for name in names:
+        op = Mul() if name == "mul" else Add()
+        value = to.emit(op, value, to.constant(f"c.{name}", column), shape=value.shape, name=name)
+    return to.done([value])
+
+
+def test_other_factors_and_offsets_of_channels_are_convolutions_too() -> None:
+    for names in (("mul",), ("add",), ("mul", "add"), ("add", "mul")):
+        before = scaled(*names)
+        after = batch_norm_to_conv(before)
+        assert [node.op for node in after.nodes] == [Conv2d(groups=3)]
+        assert_same_function(before, after, [torch.randn(5, 3, 4, 4)], TOLERANCE)
+
+
+def test_a_number_for_all_channels_is_one_at_the_networks_input_only() -> None:
+    to, x = float_graph(("N", 3, 4, 4))
+    twice = to.emit(Table((("mul", "x", 2.0),)), x, shape=x.shape)
+    after = to.emit(MaxPool2d((1, 1), (1, 1)), twice, shape=x.shape)
+    before = to.done([to.emit(Table((("mul", "x", 2.0),)), after, shape=x.shape)])
+    simple = batch_norm_to_conv(before)
+    assert [node.op.name for node in simple.nodes] == ["conv2d", "max_pool2d", "table"]
+    assert_same_function(before, simple, [torch.randn(5, 3, 4, 4)], TOLERANCE)

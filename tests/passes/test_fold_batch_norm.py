@@ -8,14 +8,18 @@ from torch import Tensor
 from tests.nets import assert_same_function, images
 from zeropoint.graph.build import Builder, float_graph
 from zeropoint.graph.graph import Graph, Origin
+from zeropoint.graph.op import Op
 from zeropoint.graph.rewrite import find
 from zeropoint.graph.structure import Leaf, Nest
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Shape, Value
+from zeropoint.ops.add import Add
 from zeropoint.ops.batch_norm import BatchNorm
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.mul import Mul
+from zeropoint.ops.table import Table
 from zeropoint.passes.fold_batch_norm import fold_batch_norm
 
 TOLERANCE = 1e-6
@@ -180,3 +184,57 @@ def test_a_linear_layer_over_a_sequence_keeps_its_weights() -> None:
 def test_a_batch_norm_over_the_input_has_nothing_to_go_into() -> None:
     to, x = float_graph(("N", 3, 8, 8))
     assert_left_alone(to.done([batch_norm(to, x, 3)]))
+
+
+# --- other factors and offsets -------------------------------------------------------------------
+
+
+def conv_and(op: Op, *constants: Tensor) -> Graph:
+    """A convolution to four channels, and an operator on its result and constants."""
+    to, x = float_graph(("N", 3, 8, 8))
+    y = convolution(to, x, Conv2d(padding=(1, 1)), random(4, 3, 3, 3), ("N", 4, 8, 8))
+    operands = [to.constant(f"c{i}", constant) for i, constant in enumerate(constants)]
+    return to.done([to.emit(op, y, *operands, shape=y.shape, name="y")])
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        conv_and(Mul(), random(4, 1, 1)),
+        conv_and(Mul(), random(1, 4, 1, 1)),
+        conv_and(Add(), random(4, 1, 1)),
+        conv_and(Add(alpha=-2.0), random(4, 1, 1)),
+        conv_and(Table((("mul", "x", 0.3),))),
+        conv_and(Table((("sub", 1.0, "x"), ("div", "x1", 0.7)))),
+    ],
+)
+def test_constants_for_each_channel_and_numbers_for_all_are_folded(graph: Graph) -> None:
+    after = fold_batch_norm(graph)
+    assert [node.op for node in after.nodes] == [Conv2d(padding=(1, 1))]
+    assert_same_function(graph, after, [images()], TOLERANCE)
+
+
+def test_a_factor_for_each_feature_goes_into_a_linear_layer_over_a_sequence() -> None:
+    to, x = float_graph(("N", 4, 6))
+    w, b = to.constant("w", random(5, 6)), to.constant("b", random(5))
+    y = to.emit(Linear(), x, w, b, shape=("N", 4, 5), name="fc")
+    before = to.done([to.emit(Mul(), y, to.constant("c", random(5)), shape=y.shape)])
+    after = fold_batch_norm(before)
+    assert [node.op for node in after.nodes] == [Linear()]
+    assert_same_function(before, after, [random(2, 4, 6)], TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        conv_and(Mul(), random(4, 8, 8)),
+        conv_and(Mul(), random(8, 1)),
+        conv_and(Table((("silu", "x"),))),
+    ],
+)
+def test_what_varies_along_another_axis_or_bends_stays(graph: Graph) -> None:
+    assert format_graph(fold_batch_norm(graph)) == format_graph(graph)
+
+
+def test_a_convolution_with_a_function_keeps_its_weights() -> None:
+    assert_left_alone(conv_and_norm(function=(("silu", "x"),)))

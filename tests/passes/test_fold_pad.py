@@ -9,7 +9,7 @@ from zeropoint.graph.graph import Graph
 from zeropoint.graph.structure import Leaf, Nest
 from zeropoint.graph.text import format_graph
 from zeropoint.ops.clamp import Clamp
-from zeropoint.ops.conv import Conv2d, Pair
+from zeropoint.ops.conv import Conv2d, Sizes
 from zeropoint.ops.pad import Pad
 from zeropoint.passes.fold_pad import fold_pad
 
@@ -33,7 +33,7 @@ graph(%x: f32[N,3,8,8]) {
 }"""
 
 
-def padded(amounts: tuple[int, ...], padding: Pair = (0, 0)) -> Graph:
+def padded(amounts: tuple[int, ...], padding: Sizes = (0, 0)) -> Graph:
     to, x = float_graph(("N", 3, 8, 8))
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     w, b = to.constant("w", weight), to.constant("b", torch.ones(4))

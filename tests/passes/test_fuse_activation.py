@@ -14,6 +14,7 @@ from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.mul import Mul
 from zeropoint.ops.pool import MaxPool2d
 from zeropoint.passes.fuse_activation import fuse_activation
 
@@ -45,7 +46,7 @@ def clamped(op: Op, clamps: Sequence[Clamp]) -> Graph:
     if isinstance(op, Linear):
         weight = torch.randn(8, 8, generator=torch.Generator().manual_seed(0))
         operands += [to.constant("w", weight), to.constant("b", torch.ones(8))]
-    if isinstance(op, Add):
+    if isinstance(op, Add | Mul):
         operands += [x]
     y = to.emit(op, *operands, shape=x.shape, name="y")
     for clamp in clamps:
@@ -61,7 +62,7 @@ def test_a_clamp_becomes_the_bounds_of_the_convolution_before_it() -> None:
     assert_same_function(before, after, [images()], 0.0)
 
 
-@pytest.mark.parametrize("op", [Conv2d(), Linear(), Add(), Clamp(-0.5)])
+@pytest.mark.parametrize("op", [Conv2d(), Linear(), Add(), Mul(), Clamp(-0.5)])
 def test_every_operator_with_bounds_takes_a_relu(op: Op) -> None:
     before = clamped(op, [Clamp(0.0)])
     after = fuse_activation(before)

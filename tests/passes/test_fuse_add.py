@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from tests.nets import assert_same_function, images
@@ -150,3 +151,25 @@ def test_a_convolution_has_one_addend_at_most() -> None:
 def test_an_addition_without_convolution_stays() -> None:
     to, x = float_graph(IMAGE)
     assert_left_alone(to.done([to.emit(Add(), x, x, shape=IMAGE)]))
+
+
+@pytest.mark.parametrize("alpha", [-1.0, 0.3])
+def test_a_factor_of_the_convolution_goes_into_its_weights(alpha: float) -> None:
+    to, x = float_graph(IMAGE)
+    sum = to.emit(Add(alpha=alpha), x, convolution(to, x, "conv"), shape=IMAGE, name="sum")
+    before = to.done([sum])
+    after = fuse_add(before)
+    assert [(node.op, len(node.inputs)) for node in after.nodes] == [(Conv2d(), 4)]
+    assert_same_function(before, after, [images()], TOLERANCE)
+
+
+def test_a_factor_of_the_other_operand_keeps_them_apart() -> None:
+    to, x = float_graph(IMAGE)
+    sum = to.emit(Add(alpha=-1.0), convolution(to, x, "conv"), x, shape=IMAGE)
+    assert_left_alone(to.done([sum]))
+
+
+def test_a_function_before_the_addition_comes_first() -> None:
+    to, x = float_graph(IMAGE)
+    y = convolution(to, x, "conv", Conv2d(function=(("silu", "x"),)))
+    assert_left_alone(to.done([to.emit(Add(), y, x, shape=IMAGE)]))

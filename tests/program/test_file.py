@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tests.nets import Islands, MobileNetLike, Residual, images, lowered, seeded
+from tests.nets import Gated, Islands, MobileNetLike, Residual, images, lowered, seeded
 from zeropoint import sealed
 from zeropoint.arithmetic.granularity import PerChannel
 from zeropoint.capture import capture
@@ -73,10 +73,11 @@ def assert_equal(one: Program, other: Program) -> None:
         (Residual(), None),
         (MobileNetLike(), FOUR_BITS),
         (Islands(), None),
+        (Gated(), None),
         (Residual(), ASYMMETRIC),
         (Islands(), Recipe(overrides={"conv2": None})),
     ],
-    ids=["residual", "four bits", "islands", "asymmetric", "kept float"],
+    ids=["residual", "four bits", "islands", "gated", "asymmetric", "kept float"],
 )
 def test_a_program_comes_back_bit_by_bit(
     model: nn.Module, recipe: Recipe | None, tmp_path: Path
@@ -288,6 +289,7 @@ def test_an_operator_that_does_more_than_compute_is_refused(saved: Path, target:
     [
         lambda body, tensors: node_of(body, "conv2d").update(op="exec"),
         lambda body, tensors: node_of(body, "conv2d").update(options={"code": "import os"}),
+        lambda body, tensors: node_of(body, "conv2d").update(options={"function": [["exec"]]}),
         lambda body, tensors: node_of(body, "conv2d").update(inputs=[]),
         lambda body, tensors: node_of(body, "conv2d").update(inputs=["input.quantized"]),
         lambda body, tensors: node_of(body, "dequantize").update(inputs=["input"]),

@@ -19,6 +19,7 @@ from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.pool import MaxPool2d
 from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.table import Table
 from zeropoint.program.program import Program
 
 SHAPE = ("N", 2, 2, 2)
@@ -115,6 +116,26 @@ def test_the_activation_of_a_layer_that_leaves_the_integers_is_no_island() -> No
 def test_integers_and_real_numbers_do_not_mix(make: Callable[[], Program], message: str) -> None:
     with pytest.raises(ProgramError, match=message):
         make().verify()
+
+
+# --- functions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", [Table((("exec", "x"),)), Conv2d(function=(("exec", "x"),))])
+def test_a_function_that_is_none_is_refused(op: Op) -> None:
+    inputs = ("conv", "w", "b")[: 1 if isinstance(op, Table) else 3]
+    with pytest.raises(ProgramError, match=r"more: \(\('exec', 'x'\),\) is no function"):
+        with_node(op, inputs, GRID).verify()
+
+
+def test_a_table_without_a_number_in_it_is_refused_by_its_value() -> None:
+    op = Table((("abs", "x"), ("sub", -1.0, "x1"), ("log", "x2")))
+    with pytest.raises(ProgramError, match=r"more: .* is not a number at any code"):
+        with_node(op, ("conv",), GRID).verify()
+
+
+def test_a_function_of_an_accumulator_that_leaves_is_no_island() -> None:
+    with_node(Table((("sigmoid", "x"),)), ("conv.real",), Plain()).verify()
 
 
 # --- biases and accumulators -------------------------------------------------------------------

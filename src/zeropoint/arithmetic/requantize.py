@@ -7,6 +7,13 @@ the sum is rounded once. An *arithmetic profile* says how M is applied:
 
     Float32      a and M are float32 numbers, round half to even     oneDNN, ONNX Runtime, OpenVINO
     FixedPoint   M is an int32 mantissa and a shift, no float        Jacob et al. 2018, TFLite
+
+A function may come before the rounding:
+
+    (5)  q = clamp(round(f(sum_i s_i a_i) / s_y) + z, low, high)
+
+    Float32      the sum as above, then f in float64
+    FixedPoint   the sum in 1024ths of a step, then a search among the sums where the code changes
 """
 
 from collections.abc import Sequence
@@ -24,6 +31,8 @@ from zeropoint.arithmetic.fixed_point import (
     rounding_shift,
     saturate,
 )
+from zeropoint.arithmetic.lookup import RealFunction, Staircase, narrowed, staircase
+from zeropoint.arithmetic.qparams import QParams
 
 SUM_BITS = 16
 """Fractional bits that each term of a fixed-point sum keeps until the one final rounding."""
@@ -53,6 +62,10 @@ class Arithmetic(Protocol):
         """Equation (3) as int32."""
         ...
 
+    def apply(self, function: RealFunction, terms: Sequence[Term], y: QParams) -> Tensor:
+        """Equation (5) in the storage type of `y`; multipliers are the scales of the terms."""
+        ...
+
 
 @dataclass(frozen=True)
 class Float32:
@@ -60,15 +73,20 @@ class Float32:
 
     def requantize(self, terms: Sequence[Term], grid: Grid) -> Tensor:
         """Equation (3) as int32."""
-        first, *others = (_float_product(term) for term in terms)
-        total = sum(others, start=first)
         # Clamp before the cast: a float beyond int32 has no defined integer.
-        steps = torch.round(total).clamp(grid.low - grid.zero_point, grid.high - grid.zero_point)
-        return steps.to(torch.int32) + grid.zero_point
+        low, high = grid.low - grid.zero_point, grid.high - grid.zero_point
+        return torch.round(_float_sum(terms)).clamp(low, high).to(torch.int32) + grid.zero_point
+
+    def apply(self, function: RealFunction, terms: Sequence[Term], y: QParams) -> Tensor:
+        """Equation (5): the sum is float32, the function of it exact."""
+        return narrowed(function(_float_sum(terms).to(torch.float64)), y)
 
 
-def _float_product(term: Term) -> Tensor:
-    return term.accumulator.to(torch.float32) * term.multiplier.to(torch.float32)
+def _float_sum(terms: Sequence[Term]) -> Tensor:
+    first, *others = (
+        term.accumulator.to(torch.float32) * term.multiplier.to(torch.float32) for term in terms
+    )
+    return sum(others, start=first)
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,20 @@ class FixedPoint:
             )
             total = rounding_shift(sum(fine, start=torch.tensor(0)), torch.tensor(SUM_BITS))
         return (total + grid.zero_point).clamp(grid.low, grid.high).to(torch.int32)
+
+    def apply(self, function: RealFunction, terms: Sequence[Term], y: QParams) -> Tensor:
+        """Equation (5): each term is rounded to units of the staircase."""
+        stairs = staircase(function, y)
+        units = [
+            multiply(term.accumulator, by, self.rounding)
+            for term, by in zip(terms, unit_multipliers(terms, stairs), strict=True)
+        ]
+        return stairs.read(saturate(sum(units, start=torch.tensor(0))).to(torch.int32))
+
+
+def unit_multipliers(terms: Sequence[Term], stairs: Staircase) -> tuple[Multiplier, ...]:
+    """The multipliers by which FixedPoint gets from accumulators to units of a staircase."""
+    return tuple(multipliers(term.multiplier / stairs.unit) for term in terms)
 
 
 def fixed_multipliers(terms: Sequence[Term]) -> tuple[Multiplier, ...]:

@@ -23,6 +23,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import OutputKind
 
 from zeropoint.capture.evaluating import evaluating
+from zeropoint.capture.fixed_sizes import warn_of_fixed_sizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.errors import CaptureError
@@ -35,8 +36,13 @@ from zeropoint.ops import CAPTURES
 from zeropoint.ops.opaque import Opaque, template
 from zeropoint.ops.shape import ARITHMETIC, SizeArithmetic
 
-NAMED_DIMENSIONS = {0: "N", 2: "H", 3: "W"}
-"""What the free dimensions of an image batch (N, C, H, W) are called."""
+NAMED_DIMENSIONS = {
+    2: {0: "N"},
+    3: {0: "N", 2: "L"},
+    4: {0: "N", 2: "H", 3: "W"},
+    5: {0: "N", 2: "D", 3: "H", 4: "W"},
+}
+"""What the free dimensions of an input are called, by how many it has: (N, C, H, W) has four."""
 
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
@@ -52,7 +58,9 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     with evaluating(model), torch.no_grad(), _torch_silent():
         program = _export(model, tuple(_at_least_two(x) for x in example))
         program, renamed = functional(program)
-    return _Translation(model, program, renamed).graph()
+        graph = _Translation(model, program, renamed).graph()
+        warn_of_fixed_sizes(model, example, graph)
+    return graph
 
 
 def _check_kind(model: nn.Module) -> None:
@@ -89,8 +97,7 @@ def _at_least_two(x: Tensor) -> Tensor:
 
 def _export(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     """The exported model, with as many free dimensions as the model allows."""
-    images = dict.fromkeys(NAMED_DIMENSIONS, Dim.AUTO)
-    free = tuple(images if x.ndim == 4 else {0: Dim.AUTO} for x in example)
+    free = tuple(dict.fromkeys(NAMED_DIMENSIONS.get(x.ndim, {0: "N"}), Dim.AUTO) for x in example)
     batch = tuple({0: Dim.AUTO} if x.ndim else {} for x in example)
     with suppress(Exception):  # torch.export raises dozens of kinds; the second try reports
         program = torch.export.export(model, example, dynamic_shapes=_by_parameter(model, free))
@@ -159,6 +166,15 @@ def _explain(model: nn.Module, error: Exception) -> str:
         f"{name} cannot be captured at {where}: {_first_line(error)} "
         "Change that line so that it does not depend on the values in a tensor (torch.where "
         "instead of if, a tensor operator instead of .item() or numpy)."
+    )
+
+
+def _reads_others(node: torch.fx.Node) -> bool:
+    """True if somebody reads another result of the operator than its first."""
+    return isinstance(node.meta.get("val"), tuple) and any(
+        user.args[1] != 0 and user.users
+        for user in node.users
+        if getattr(user.target, "__name__", "") == "getitem"
     )
 
 
@@ -240,13 +256,13 @@ class _Translation:
         tensor = node.meta.get("val")
         if not isinstance(tensor, Tensor):
             return None
-        if tensor.ndim == 4 and isinstance(self._size(tensor.shape[0]), int):
+        if tensor.ndim >= 3 and isinstance(self._size(tensor.shape[0]), int):
             raise CaptureError(
                 f"the model fixes its batch size (input {node.name!r}), as len(x), int(x.shape[0]) "
                 "or a number in a reshape do; write x.shape[0] or -1 in its place"
             )
         for axis, size in enumerate(tensor.shape):
-            name = NAMED_DIMENSIONS.get(axis) if tensor.ndim in (2, 4) else None
+            name = NAMED_DIMENSIONS.get(tensor.ndim, {}).get(axis)
             taken = name in self._symbols.values()  # by another size: two images may differ
             if not isinstance(self._size(size), int) and name is not None and not taken:
                 self._symbols.setdefault(str(size), name)
@@ -256,7 +272,7 @@ class _Translation:
         target = node.target
         if getattr(target, "__name__", "") == "getitem":
             container, index = (self._argument(item) for item in node.args)
-            return container[index] if isinstance(container, tuple) else container
+            return container[index] if isinstance(container, (tuple, list)) else container
         arguments = [self._argument(item) for item in node.args]
         keywords = {key: self._argument(item) for key, item in node.kwargs.items()}
         self._to.origin = origin_of(node, self._modules)
@@ -295,11 +311,15 @@ class _Translation:
             return self._island(
                 node, target, arguments, keywords, "zeropoint has no integer form for it"
             )
-        captured = rule(self._to, shapes[0], *arguments, **keywords)
+        listed = isinstance(node.meta.get("val"), list)
+        captured = rule(self._to, shapes if listed else shapes[0], *arguments, **keywords)
+        if isinstance(captured, Value) and _reads_others(node):
+            captured = "it returns where its maxima are, or other statistics, besides"
         if isinstance(captured, str):
             return self._island(node, target, arguments, keywords, captured)
         # Decomposed batch norm returns statistics besides, which inference never reads.
-        return (captured, *[None] * (len(shapes) - 1)) if len(shapes) > 1 else captured
+        is_first = isinstance(captured, Value) and len(shapes) > 1
+        return (captured, *[None] * (len(shapes) - 1)) if is_first else captured
 
     def _island(
         self,
@@ -323,15 +343,21 @@ class _Translation:
         target: torch._ops.OpOverload,
         arguments: Sequence[Any],
         keywords: Mapping[str, Any],
-    ) -> Value | None:
+    ) -> Value | list[Value] | None:
         """An operator on constants only is computed now: reparametrized weights, for example."""
         emptied, named, operands = template(arguments, keywords)
         contents = [self._to.tensor(operand) for operand in operands]
-        single = isinstance(node.meta.get("val"), Tensor)
-        if not single or not contents or any(content is None for content in contents):
+        known = isinstance(node.meta.get("val"), (Tensor, list))
+        if not known or not contents or any(content is None for content in contents):
             return None
         result = Opaque(str(target), emptied, named).run(*contents)
-        return self._to.constant(self._to.hint, result.detach().clone())
+        if isinstance(result, tuple):
+            return [self._constant(piece) for piece in result]
+        one = self._constant(result)
+        return [one] if isinstance(node.meta["val"], list) else one
+
+    def _constant(self, tensor: Tensor) -> Value:
+        return self._to.constant(self._to.hint, tensor.detach().clone())
 
     def _size_arithmetic(self, node: torch.fx.Node, arguments: Sequence[Any]) -> Value:
         function = getattr(node.target, "__name__", str(node.target))

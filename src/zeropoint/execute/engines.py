@@ -1,7 +1,5 @@
 """The executors by name, and which of them this machine can run; choosing.py takes one of them."""
 
-import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from zeropoint.execute.onnxruntime import why_unusable as why_no_onnxruntime
 from zeropoint.execute.openvino import OpenVino
 from zeropoint.execute.openvino import why_unusable as why_no_openvino
 from zeropoint.execute.reference import Reference
+from zeropoint.notice import warn
 from zeropoint.program.program import Program
 
 
@@ -70,12 +69,4 @@ def make_executor(program: Program, name: str) -> Executor:
 
 def warn_of_the_reference(reason: str) -> None:
     """Warn at the user's line: the first above that is not in this package."""
-    package = __name__.partition(".")[0]
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] == package:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(
-        f"{reason}; running on the reference engine, which is exact but slow",
-        RuntimeWarning,
-        stacklevel=level,
-    )
+    warn(f"{reason}; running on the reference engine, which is exact but slow", RuntimeWarning)

@@ -13,32 +13,65 @@ from zeropoint.ops import (
     clamp,
     concat,
     conv,
+    conv_transpose,
+    expand,
+    extremes,
+    glu,
     identity,
     linear,
+    matmul,
+    mul,
+    only_float,
     opaque,
+    order,
     pad,
+    permute,
     pool,
+    prelu,
     quantize,
+    reduce,
     shape,
+    shuffle,
+    slice,
+    table,
+    upsample,
 )
 
 FAMILIES = (
     conv,
+    conv_transpose,
     linear,
+    matmul,
     batch_norm,
     clamp,
+    table,
     add,
+    mul,
+    extremes,
+    prelu,
+    glu,
     concat,
     pool,
+    reduce,
+    upsample,
     pad,
     shape,
+    permute,
+    slice,
+    order,
+    expand,
+    shuffle,
     identity,
     quantize,
+    only_float,
     opaque,
 )
 
-CaptureRule = Callable[..., Value | str]
-"""(builder, shape of the result, operands...) -> the result, or why it must be an island."""
+CaptureRule = Callable[..., Value | list[Value] | str]
+"""(builder, shape of the result, operands...) -> the result, or why it must be an island.
+
+For an operator of torch with a list of results: (builder, their shapes, operands...) -> a list.
+"""
 
 OPS: Mapping[str, type[Op]] = {op.name: op for family in FAMILIES for op in family.OPS}
 CAPTURES: Mapping[str, CaptureRule] = {

@@ -1,4 +1,4 @@
-"""Concatenation.
+"""Concatenation, and stacking: a concatenation along a new dimension.
 
     float     the operands, one after the other along `axis`
     integer   each operand moved to the grid of the result, equation (3) with M_i = s_i / s_y
@@ -7,7 +7,7 @@ An operand that is already on the result's grid is copied as it is; the plan tie
 may.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Grid, IntegerOp, Role, Signature
 from zeropoint.graph.value import Plain, Shape, Value
 from zeropoint.ops.quantize import move
+from zeropoint.ops.shape import unsqueeze
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,41 @@ class Concat(IntegerOp):
 
 
 def concat(to: Builder, shape: Shape, parts: Sequence[Value], axis: int = 0) -> Value | str:
-    """Capture of aten.cat."""
-    if any(to.tensor(part) is not None for part in parts):
-        return "one of its operands is a constant"
+    """Capture of aten.cat; a single operand is itself."""
     if not all(isinstance(p.type, Plain) and p.type.dtype.is_floating_point for p in parts):
         return "it concatenates integers"
+    if len(parts) == 1:
+        return parts[0]
     return to.emit(Concat(axis % len(shape)), *parts, shape=shape)
 
 
+def stack(to: Builder, shape: Shape, parts: Sequence[Value], axis: int = 0) -> Value | str:
+    """Capture of aten.stack."""
+    axis %= len(shape)
+    one = (*shape[:axis], 1, *shape[axis + 1 :])
+    return concat(to, shape, [unsqueeze(to, one, part, axis) for part in parts], axis)
+
+
+def horizontal_stack(to: Builder, shape: Shape, parts: Sequence[Value]) -> Value | str:
+    """Capture of aten.hstack: along dimension 1, or 0 where there is no other."""
+    if any(len(part.shape) == 0 for part in parts):
+        return "it stacks numbers"
+    return concat(to, shape, parts, 1 if len(shape) > 1 else 0)
+
+
+def vertical_stack(to: Builder, shape: Shape, parts: Sequence[Value]) -> Value | str:
+    """Capture of aten.vstack."""
+    if any(len(part.shape) < 2 for part in parts):
+        return "it stacks vectors"
+    return concat(to, shape, parts, 0)
+
+
 OPS = (Concat,)
-CAPTURES = {"aten.cat.default": concat}
+CAPTURES: dict[str, Callable[..., Value | str]] = {
+    "aten.cat.default": concat,
+    "aten.concat.default": concat,
+    "aten.concatenate.default": concat,
+    "aten.stack.default": stack,
+    "aten.hstack.default": horizontal_stack,
+    "aten.vstack.default": vertical_stack,
+}

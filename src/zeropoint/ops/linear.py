@@ -1,7 +1,8 @@
-"""Linear layer with a clamp.
+"""Linear layer with a function and a clamp.
 
-    float     y = clamp(x w^T + b, low, high)
+    float     y = clamp(f(x w^T + b), low, high)
     integer   q_y = clamp(round(M acc) + z_y)          M = s_x s_w / s_y
+    with f    q_y = clamp(round(f(s_x s_w acc) / s_y) + z_y)          (5)
 
 With an int32 output the accumulator itself is the result: that is how logits leave the network.
 """
@@ -16,11 +17,12 @@ from torch import Tensor
 
 from zeropoint.arithmetic.integer import INT32
 from zeropoint.arithmetic.requantize import Arithmetic, Term
-from zeropoint.arithmetic.requantize import Grid as Result
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Grid, IntegerOp, Role, Signature
 from zeropoint.graph.value import Shape, Value
-from zeropoint.ops.accumulate import as_int32, centred, clamp_real, real_bounds
+from zeropoint.ops.accumulate import as_int32, centred
+from zeropoint.ops.epilogue import finished, finished_real
+from zeropoint.ops.functions import Steps
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Linear(IntegerOp):
 
     low: float | None = None
     high: float | None = None
+    function: Steps = ()
 
     def roles(self, count: int) -> tuple[Role, ...]:
         """x, weight, bias."""
@@ -39,7 +42,7 @@ class Linear(IntegerOp):
 
     def run(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The float form."""
-        return clamp_real(F.linear(x, weight, bias), self.low, self.high)
+        return finished_real(F.linear(x, weight, bias), self.function, (self.low, self.high))
 
     def run_integer(
         self, inputs: Sequence[Tensor], signature: Signature, arithmetic: Arithmetic
@@ -50,9 +53,8 @@ class Linear(IntegerOp):
         if out.type == INT32:
             return accumulator
         x, weight, _ = signature.inputs
-        product = x.scale.to(torch.float64) * weight.scale.to(torch.float64) / out.scale
-        grid = Result(int(out.zero_point.item()), *real_bounds(self.low, self.high, out))
-        return arithmetic.requantize([Term(accumulator, product)], grid).to(out.type.storage)
+        terms = [Term(accumulator, x.scale.to(torch.float64) * weight.scale.to(torch.float64))]
+        return finished(terms, self.function, (self.low, self.high), out, arithmetic)
 
     def accumulate(self, inputs: Sequence[Tensor], signature: Signature) -> Tensor:
         """Equation (2): int32, bias included."""
@@ -72,4 +74,4 @@ def linear(
 
 
 OPS = (Linear,)
-CAPTURES = {"aten.linear.default": linear}
+CAPTURES: dict[str, object] = {}  # matmul.py has it: a computed weight makes it another operator

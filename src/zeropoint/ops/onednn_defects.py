@@ -7,10 +7,10 @@
 
 from collections.abc import Sequence
 
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Conv
 
 
-def may_see_only_padding(op: Conv2d, kernel: Sequence[int]) -> bool:
+def may_see_only_padding(op: Conv, kernel: Sequence[int]) -> bool:
     """True if there is an image of which some window of the convolution sees no pixel."""
     windows = zip(kernel, op.stride, op.padding, op.dilation, strict=True)
     return any(_may_miss(*window) for window in windows)
@@ -30,7 +30,8 @@ def _misses(length: int, start: int, kernel: int, dilation: int) -> bool:
     return not any(0 <= start + tap * dilation < length for tap in range(kernel))
 
 
-def may_miscount(op: Conv2d, weight: Sequence[int]) -> bool:
+def may_miscount(op: Conv, weight: Sequence[int]) -> bool:
     """True for the groups and strides of defect 2; `weight` is the shape (O, I, kH, kW)."""
     outputs, inputs, *_ = weight
-    return op.groups < outputs and inputs == 1 and op.stride[0] == 1 and op.stride[1] > 1
+    strides = len(op.stride) == 2 and op.stride[0] == 1 and op.stride[1] > 1
+    return op.groups < outputs and inputs == 1 and strides

@@ -59,7 +59,7 @@ def _is_functional(op: torch._ops.OpOverload) -> bool:
     schema = op._schema
     types = [str(argument.type) for argument in schema.arguments]
     results = [str(result.type) for result in schema.returns]
-    takes_tensor = any("Tensor" in type for type in types[:1])
+    takes_tensor = any("Tensor" in type for type in types)
     # torch.ones makes a tensor of numbers; torch.from_file would read a file by its name.
     makes_tensor = op.namespace == "aten" and not any("str" in type for type in types)
     gives_tensors = bool(results) and all("Tensor" in type for type in results)

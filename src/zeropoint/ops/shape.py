@@ -1,4 +1,4 @@
-"""Flatten, reshape, and the arithmetic of sizes: integers move, their meaning stays.
+"""Other shapes for the same elements in the same order, and the arithmetic of sizes.
 
 `Reshape.shape` has a number for each fixed dimension, KEEP where a dimension is the input's at the
 same place (a batch), INFER for the one that follows from the rest, and COMPUTED for those that
@@ -13,51 +13,35 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from zeropoint.arithmetic.requantize import Arithmetic
 from zeropoint.graph.build import Builder
-from zeropoint.graph.op import Grid, IntegerOp, Op, Role, Signature
+from zeropoint.graph.op import Op
 from zeropoint.graph.value import UNKNOWN, Shape, Size, Value
+from zeropoint.ops.movement import Movement, Numbers, put_in
 
 INFER, KEEP, COMPUTED = -1, 0, -2
 
 
 @dataclass(frozen=True)
-class Flatten(IntegerOp):
+class Flatten(Movement):
     """All dimensions from `start` to `end`, inclusive, become one."""
 
     name: ClassVar[str] = "flatten"
-    grid: ClassVar[Grid] = Grid.SHARED
 
     start: int = 1
     end: int = -1
 
-    def roles(self, count: int) -> tuple[Role, ...]:
-        """One activation."""
-        return (Role.ACTIVATION,)
-
-    def run(self, x: Tensor) -> Tensor:
+    def run(self, x: Tensor, *sizes: int) -> Tensor:
         """The float form."""
         return x.flatten(self.start, self.end)
 
-    def run_integer(
-        self, inputs: Sequence[Tensor], signature: Signature, arithmetic: Arithmetic
-    ) -> Tensor:
-        """The integer form is the float form."""
-        return self.run(inputs[0])
-
 
 @dataclass(frozen=True)
-class Reshape(IntegerOp):
+class Reshape(Movement):
     """x, and a size for each COMPUTED entry of `shape`."""
 
     name: ClassVar[str] = "reshape"
-    grid: ClassVar[Grid] = Grid.SHARED
 
     shape: tuple[int, ...]
-
-    def roles(self, count: int) -> tuple[Role, ...]:
-        """An activation, then sizes."""
-        return (Role.ACTIVATION, *[Role.SIZE] * (count - 1))
 
     def run(self, x: Tensor, *sizes: int) -> Tensor:
         """The float form."""
@@ -68,12 +52,31 @@ class Reshape(IntegerOp):
         ]
         return x.reshape(target)
 
-    def run_integer(
-        self, inputs: Sequence[Tensor], signature: Signature, arithmetic: Arithmetic
-    ) -> Tensor:
-        """The integer form is the float form."""
-        x, *sizes = inputs
-        return self.run(x, *[int(size) for size in sizes])
+
+@dataclass(frozen=True)
+class Squeeze(Movement):
+    """x without the dimensions `axes`, which are of extent 1."""
+
+    name: ClassVar[str] = "squeeze"
+
+    axes: tuple[int, ...]
+
+    def run(self, x: Tensor, *sizes: int) -> Tensor:
+        """The float form."""
+        return x.squeeze(self.axes)
+
+
+@dataclass(frozen=True)
+class Unsqueeze(Movement):
+    """x with one more dimension, `axis` of the result, of extent 1."""
+
+    name: ClassVar[str] = "unsqueeze"
+
+    axis: int
+
+    def run(self, x: Tensor, *sizes: int) -> Tensor:
+        """The float form."""
+        return x.unsqueeze(self.axis)
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,11 @@ class SizeArithmetic(Op):
     name: ClassVar[str] = "size_arithmetic"
 
     function: str
-    numbers: tuple[int | None, ...]
+    numbers: Numbers
 
     def run(self, *sizes: int) -> int:
         """The result."""
-        computed = iter(sizes)
-        operands = [next(computed) if number is None else number for number in self.numbers]
-        return ARITHMETIC[self.function](*operands)
+        return ARITHMETIC[self.function](*put_in(self.numbers, sizes))
 
 
 def size_of(to: Builder, shape: Shape, x: Value, axis: int) -> Value:
@@ -151,6 +152,48 @@ def reshape(to: Builder, shape: Shape, x: Value, wanted: Sequence[int | Value]) 
     return to.emit(Reshape(entries), x, *operands, shape=shape)
 
 
+def view_as(to: Builder, shape: Shape, x: Value, other: Value) -> Value:
+    """Capture of aten.view_as and aten.reshape_as."""
+    return reshape(to, shape, x, sizes(to, other))
+
+
+def unflatten(
+    to: Builder, shape: Shape, x: Value, axis: int, wanted: Sequence[int | Value]
+) -> Value:
+    """Capture of aten.unflatten."""
+    whole = sizes(to, x)
+    axis %= len(whole)
+    return reshape(to, shape, x, [*whole[:axis], *wanted, *whole[axis + 1 :]])
+
+
+def ravel(to: Builder, shape: Shape, x: Value) -> Value:
+    """Capture of aten.ravel."""
+    return flatten(to, shape, x)
+
+
+def unsqueeze(to: Builder, shape: Shape, x: Value, axis: int) -> Value:
+    """Capture of aten.unsqueeze."""
+    return to.emit(Unsqueeze(axis % len(shape)), x, shape=shape)
+
+
+def squeeze(to: Builder, shape: Shape, x: Value, axes: int | Sequence[int] | None = None) -> Value:
+    """Capture of aten.squeeze in all its forms."""
+    rank = len(x.shape)
+    given = range(rank) if axes is None else [axes] if isinstance(axes, int) else axes
+    ones = sorted({axis % rank for axis in given if x.shape[axis] == 1})
+    return to.emit(Squeeze(tuple(ones)), x, shape=shape) if ones else x
+
+
+def sizes(to: Builder, x: Value) -> list[int | Value]:
+    """The extents of x: numbers, and nodes for those that only the run knows."""
+    return [
+        extent
+        if isinstance(extent, int)
+        else to.emit(SizeOf(axis), x, shape=(extent,), type=Size(), name=f"{to.hint}.size")
+        for axis, extent in enumerate(x.shape)
+    ]
+
+
 def _is_computed(size: int | Value, keep: bool) -> bool:
     return isinstance(size, Value) and not keep
 
@@ -169,11 +212,19 @@ def _is_rest(x: Value, start: int, size: int | Value, shape: Shape) -> bool:
     return len(rest) == len(x.shape) - start and size == math.prod(rest)
 
 
-OPS = (Flatten, Reshape, SizeOf, SizeArithmetic)
+OPS = (Flatten, Reshape, Squeeze, Unsqueeze, SizeOf, SizeArithmetic)
 CAPTURES: dict[str, Callable[..., Value | str]] = {
     "aten.sym_size.int": size_of,
     "aten.flatten.using_ints": flatten,
     "aten.view.default": reshape,
     "aten.reshape.default": reshape,
     "aten._unsafe_view.default": reshape,
+    "aten.view_as.default": view_as,
+    "aten.reshape_as.default": view_as,
+    "aten.unflatten.int": unflatten,
+    "aten.ravel.default": ravel,
+    "aten.unsqueeze.default": unsqueeze,
+    "aten.squeeze.default": squeeze,
+    "aten.squeeze.dim": squeeze,
+    "aten.squeeze.dims": squeeze,
 }

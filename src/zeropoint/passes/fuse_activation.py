@@ -1,6 +1,6 @@
 """ReLU, ReLU6 and clamp into the operator before them.
 
-    conv -> clamp    =>    conv(low, high)         also linear and add
+    conv -> clamp    =>    conv(low, high)         also linear, add and mul
 
 Requires: nothing else reads the operator's result.
 Ensures: the same function exactly; two clamps become the intersection of their bounds.
@@ -12,10 +12,11 @@ from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.rewrite import Rewriter, find
 from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.mul import Mul
 
-Clamped = Conv2d | Linear | Add | Clamp
+Clamped = Convolution | Linear | Add | Mul | Clamp
 
 
 def fuse_activation(graph: Graph) -> Graph:
@@ -35,7 +36,7 @@ def fuse_activation(graph: Graph) -> Graph:
 
 
 def _clamped(op: object, clamp: Clamp) -> Clamped | None:
-    if not isinstance(op, (Conv2d, Linear, Add, Clamp)):
+    if not isinstance(op, Clamped):
         return None
     low, high = clamp.low, clamp.high
     if op.low is not None:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp, Role
-from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.title import title
 from zeropoint.program.program import Program
 from zeropoint.render import as_text
 
@@ -67,7 +67,7 @@ def coverage(program: Program) -> Coverage:
     islands = tuple(
         Island(
             node.origin.layer or node.output,
-            node.op.target if isinstance(node.op, Opaque) else node.op.name,
+            title(node.op),
             reason,
             node.origin.line,
             macs.get(node.output, 0),
@@ -77,7 +77,9 @@ def coverage(program: Program) -> Coverage:
     return Coverage(
         integer_layers=len(inside),
         layers=len(layers) + sum(1 for island in islands if island.macs and _is_opaque(island)),
-        integer_macs=sum(macs.get(node.output, 0) for node in inside),
+        integer_macs=sum(
+            macs.get(node.output, 0) for node in program.graph.nodes if program.is_integer(node)
+        ),
         macs=sum(macs.values()),
         islands=islands,
     )

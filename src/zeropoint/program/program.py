@@ -6,6 +6,8 @@ overflow.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor
@@ -17,13 +19,15 @@ from zeropoint.errors import GraphError, ProgramError
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role, Signature
 from zeropoint.graph.text import format_graph
-from zeropoint.graph.value import Quantized
-from zeropoint.ops.clamp import Clamp
-from zeropoint.ops.conv import Conv2d
+from zeropoint.graph.value import Plain, Quantized
+from zeropoint.ops.conv import Convolution
+from zeropoint.ops.functions import Steps, is_function
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.ops.table import Table
 from zeropoint.program.provenance import Provenance
 
 
@@ -64,6 +68,7 @@ class Program:
             raise ProgramError(f"the program's graph is malformed: {error}") from error
         for node in self.graph.nodes:
             self._verify_types(node)
+            self._verify_function(node)
             self._verify_island(node)
             if self.is_integer(node) and not isinstance(node.op, Quantize):
                 self._verify_integers(node)
@@ -81,7 +86,7 @@ class Program:
             if not isinstance(op, IntegerOp):
                 raise ProgramError(f"{node.output}: {op.name} has no integer form")
             roles = op.roles(len(node.inputs))
-            weighted = isinstance(op, (Conv2d, Linear))
+            weighted = isinstance(op, (Convolution, Linear))
             if len(roles) != len(reads) or not reads or weighted != (Role.BIAS in roles):
                 raise ProgramError(f"{node.output}: {op.name} does not take {len(reads)} operands")
             for name, type, role in zip(node.inputs, reads, roles, strict=True):
@@ -96,7 +101,7 @@ class Program:
             return
         if any(isinstance(type, Quantized) for type in reads):
             raise ProgramError(f"{node.output} runs in float but reads integers")
-        if node.output not in self.islands and not self._ends_a_layer(node):
+        if node.output not in self.islands and node.output not in self._leaving:
             raise ProgramError(f"{node.output} runs in float and is not named as an island")
 
     def _verify_island(self, node: Node) -> None:
@@ -106,15 +111,31 @@ class Program:
             except GraphError as error:
                 raise ProgramError(f"{node.output}: {error}") from error
 
-    def _ends_a_layer(self, node: Node) -> bool:
-        """True for the activation of a layer whose accumulator leaves the integers."""
-        before = self.graph.producers.get(node.inputs[0])
-        return isinstance(node.op, Clamp) and before is not None and before.op == Dequantize()
+    @cached_property
+    def _leaving(self) -> frozenset[str]:
+        """What follows accumulators out of the integers, without weights of its own."""
+        found: set[str] = set()
+        for node in self.graph.nodes:
+            reads = [name for name in node.inputs if self._is_real_and_computed(name)]
+            if isinstance(node.op, Dequantize):
+                params = self.graph.values[node.inputs[0]].params
+                if params is not None and params.type == INT32:
+                    found.add(node.output)
+            elif isinstance(node.op, IntegerOp) and reads and found.issuperset(reads):
+                weighs = Role.WEIGHT in node.op.roles(len(node.inputs))
+                found.update(() if weighs else node.outputs)
+        return frozenset(found)
+
+    def _is_real_and_computed(self, name: str) -> bool:
+        return name not in self.graph.constants and isinstance(self.graph.values[name].type, Plain)
 
     def _verify_integers(self, node: Node) -> None:
         assert isinstance(node.op, IntegerOp)  # _verify_types says so
-        roles = node.op.roles(len(node.inputs))
-        if Role.WEIGHT not in roles:
+        if isinstance(node.op, Table):
+            self._verify_table(node, node.op)
+        if isinstance(node.op, MatMul):
+            self._verify_matmul(node)
+        if Role.WEIGHT not in node.op.roles(len(node.inputs)):
             return
         x, weight, bias = (self.graph.values[name].params for name in node.inputs[:3])
         assert x is not None  # _verify_types says so of all three
@@ -129,6 +150,36 @@ class Program:
             raise ProgramError(
                 f"{node.output}: the accumulator of channel {channel} can reach {bound.max():.0f}, "
                 "beyond int32; quantize that layer to fewer bits or keep it float"
+            )
+
+    def _verify_function(self, node: Node) -> None:
+        function: Steps = ()
+        if isinstance(node.op, Table):
+            function = node.op.steps
+        elif isinstance(node.op, Convolution | Linear):
+            function = node.op.function
+        if not is_function(function):
+            raise ProgramError(f"{node.output}: {function} is no function")
+
+    def _verify_table(self, node: Node, op: Table) -> None:
+        signature = self.signature(node)
+        try:
+            op.entries(signature.inputs[0], signature.output)
+        except ProgramError as error:
+            raise ProgramError(f"{node.output}: {error}") from error
+
+    def _verify_matmul(self, node: Node) -> None:
+        """As long as the sum is known; beyond that the reference refuses at run time."""
+        length = self.graph.values[node.inputs[0]].shape[-1]
+        largest = [
+            max(params.high - zero_point, zero_point - params.low)
+            for params in self.signature(node).inputs
+            for zero_point in [int(params.zero_point.item())]
+        ]
+        if isinstance(length, int) and length * prod(largest) >= 2**31:
+            raise ProgramError(
+                f"{node.output}: a sum of {length} products of two activations can leave int32; "
+                "keep that layer float"
             )
 
     def accumulator_range(self, node: Node) -> Range:

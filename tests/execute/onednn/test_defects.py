@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.cases import Draft, Fill, Sample
+from tests.conformance.draft import Draft, Fill, Sample
 from tests.conformance.suite import compare
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor

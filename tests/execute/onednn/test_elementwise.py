@@ -12,12 +12,14 @@ from zeropoint.execute.onednn.elementwise import (
     Affine,
     add,
     dequantize,
+    multiply,
     quantize,
     requantize,
     requantize_sum,
 )
 from zeropoint.graph.op import Signature
 from zeropoint.ops.add import Add
+from zeropoint.ops.mul import Mul
 from zeropoint.ops.quantize import move
 
 why_unusable()  # lets torch warn once that its quantized dtypes are deprecated
@@ -105,3 +107,26 @@ def test_a_sum_is_requantized_as_the_reference_does() -> None:
             found = requantize_sum(total, factor.float(), out)
             assert found.dtype == torch.uint8
             assert torch.equal(found.int(), expected)
+
+
+SHAPES = [(2, 3, 5, 7), (2, 3, 1, 1), (2, 1, 5, 7), (1, 1, 5, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("alpha", [None, -1.0, 0.4])
+def test_operands_of_any_shapes_meet(shape: tuple[int, ...], alpha: float | None) -> None:
+    """A sum with a factor of the second operand; without one, a product."""
+    a_grid, b_grid = per_tensor(0.0211, 100, UINT8), per_tensor(0.0371, 7, UINT8)
+    y_grid = per_tensor(0.0533, 60, UINT8)
+    a, b = (torch.randint(0, 256, s, dtype=torch.uint8) for s in (SHAPES[0], shape))
+    grids = [affine(grid) for grid in (a_grid, b_grid, y_grid)]
+    signature = Signature((a_grid, b_grid), y_grid)
+    if alpha is None:
+        found = multiply(a, b, *grids)
+        expected = Mul().run_integer((a, b), signature, Float32())
+    else:
+        scale, zero_point = grids[1]
+        found = add(a, b, grids[0], (alpha * scale, zero_point), grids[2])
+        expected = Add(alpha=alpha).run_integer((a, b), signature, Float32())
+    assert off(found, expected).sum() <= 1
+    assert torch.equal(a, a.clone())

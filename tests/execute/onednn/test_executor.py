@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.conformance.cases import Case, Draft
+from tests.conformance.draft import Case, Draft
 from tests.conformance.suite import compare
 from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import per_tensor

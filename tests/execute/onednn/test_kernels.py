@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.conformance.cases import Case, Draft, Fill, Layout
+from tests.conformance.draft import Case, Draft, Fill, Layout
 from tests.conformance.suite import compare
 from zeropoint.arithmetic.integer import UINT8, IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conformance.cases import Draft
+from tests.conformance.draft import Draft
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.execute.onednn import OneDnn, executor, library, why_unusable

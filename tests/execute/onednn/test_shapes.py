@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from tests.conformance.cases import Case, Draft
+from tests.conformance.draft import Case, Draft
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.execute.onednn.shapes import probable_shapes

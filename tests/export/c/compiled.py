@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from tests.conformance.cases import Case
+from tests.conformance.draft import Case
 from zeropoint.arithmetic.fixed_point import Rounding
 from zeropoint.arithmetic.requantize import FixedPoint
 from zeropoint.execute.reference import Reference

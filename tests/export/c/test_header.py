@@ -1,6 +1,6 @@
 """model.h as it reads."""
 
-from tests.conformance.cases import Draft
+from tests.conformance.draft import Draft
 from zeropoint.arithmetic.integer import INT8, UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.export.c.header import header

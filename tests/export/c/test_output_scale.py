@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.cases import Draft
+from tests.conformance.draft import Draft
 from zeropoint.arithmetic.integer import INT8, UINT8
 from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.export.c.output_scale import output_scales

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.cases import Case, Draft, Fill
+from tests.conformance.draft import Case, Draft, Fill
 from tests.conformance.test_networks import networks
 from tests.export.c.compiled import COMPILERS, ROUNDINGS, Trial, check, compiler, examples, trial
 from tests.nets import MobileNetLike, Residual, images, lowered, seeded

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance.cases import Case, Draft
+from tests.conformance.draft import Case, Draft
 from zeropoint.ops.opaque import Opaque
 
 X = ("%", 0)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.conformance.cases import Case
+from tests.conformance.draft import Case
 
 NEWEST_OF_ONNX_RUNTIME = 26
 """The onnx package may know more; ONNX Runtime refuses those."""

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.cases import Draft, Fill
+from tests.conformance.draft import Draft, Fill
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import dequantize, per_tensor, quantize
 from zeropoint.execute.reference import Reference

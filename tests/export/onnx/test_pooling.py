@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conformance.cases import Case
+from tests.conformance.draft import Case
 from tests.export.onnx.runtime import run_model
 from tests.nets import images, lowered, seeded
 from zeropoint.capture import capture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.conformance.cases import Case, Draft
+from tests.conformance.draft import Case, Draft
 from tests.conformance.suite import compare
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conformance.cases import Draft
+from tests.conformance.draft import Draft
 from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import QParams, dequantize, per_tensor
 from zeropoint.execute.openvino import OpenVino, why_unusable

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.nets import Islands, MobileNetLike, Residual, images, lowered, seeded
+from tests.nets import Gated, Islands, MobileNetLike, Residual, images, lowered, seeded
 from zeropoint.capture import capture
 from zeropoint.errors import FileError
 from zeropoint.execute.openvino import OpenVino, why_unusable
@@ -43,7 +43,7 @@ def test_values_keep_their_names_and_sizes_stay_free() -> None:
     assert set(program.graph.outputs) <= model.output(0).get_names()
 
 
-@pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands])
+@pytest.mark.parametrize("net", [Residual, MobileNetLike, Gated, Islands])
 def test_the_file_gives_what_the_reference_gives(net: type[nn.Module], tmp_path: Path) -> None:
     program, path = program_of(net()), tmp_path / "model.xml"
     export(program, path)

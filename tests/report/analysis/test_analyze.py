@@ -126,7 +126,7 @@ def test_kinds_of_units() -> None:
     kinds = {layer.layer: (layer.kind, layer.operator) for layer in found.layers}
     assert kinds["x"] == ("input", "input")
     assert kinds["conv1"] == ("layer", "conv2d")
-    assert kinds["act"] == ("fence", "aten.silu.default")
+    assert kinds["norm"] == ("fence", "aten.group_norm.default")
     assert found.layer("fc").grid is None
     assert found.layer("fc").codes is None
 

@@ -1,17 +1,29 @@
 """Kernels as primitives of oneDNN, for the operators that take the time; the rest is in kernels.py.
 
 quantize              a reorder: rounding, and the way to channels_last, in one pass
+interpolate           a resampling
+concat                a reorder for each part that changes its grid
+conv_transpose2d      a deconvolution, but for some (defects.py)
+matmul                a matrix product
+mul                   of an image and a gate for each channel: a binary operation
 conv2d, linear        a convolution, a matrix product
 max_pool2d            a pooling
 global_average_pool   a depthwise convolution whose window is the image: sum(q - z) times s_x / n
 """
 
+from math import prod
+
 import torch
 from torch import Tensor
 
-from zeropoint.execute.onednn import kernels
+from zeropoint.arithmetic.qparams import QParams
+from zeropoint.execute.onednn import defects, kernels, matrices
+from zeropoint.execute.onednn.gate import Gate
+from zeropoint.execute.onednn.joining import Joining
 from zeropoint.execute.onednn.kernels import FRESH, Channels, Kernel, affine_of, params_of
+from zeropoint.execute.onednn.layout import channels_last, copy
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.post_ops import clip, post_ops
 from zeropoint.execute.onednn.primitive import (
     Epilogue,
     MaxPooling,
@@ -20,41 +32,114 @@ from zeropoint.execute.onednn.primitive import (
     Quantization,
     Window,
 )
+from zeropoint.execute.onednn.resampling import by_onednn, interpolation
 from zeropoint.graph.graph import Node
-from zeropoint.ops.conv import Conv2d
+from zeropoint.graph.value import UNKNOWN
+from zeropoint.ops.accumulate import real_bounds
+from zeropoint.ops.concat import Concat
+from zeropoint.ops.conv import Conv, Convolution
+from zeropoint.ops.conv_transpose import ConvTranspose
 from zeropoint.ops.linear import Linear
-from zeropoint.ops.pool import AveragePool2d, GlobalAveragePool, MaxPool2d
+from zeropoint.ops.matmul import MatMul
+from zeropoint.ops.mul import Mul
+from zeropoint.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.reduce import Mean
+from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
+from zeropoint.target import has_vnni
 
-POOLED = (Conv2d, MaxPool2d, Quantize)
+POOLED = (Convolution, MaxPool, Interpolate, Quantize)
 """Operators that take the memory of their result from the pool."""
 
-COPYING = (*FRESH, Dequantize, GlobalAveragePool, AveragePool2d)
+COPYING = (*FRESH, Dequantize, GlobalAveragePool, AveragePool)
 """Operators whose result never shares memory with their operand."""
 
 
 def bind(library: Library, pool: Pool, program: Program, node: Node) -> Kernel | None:
     """The kernel of a node; None if no primitive does it."""
     op = node.op
-    if isinstance(op, Quantize) and len(program.graph.values[node.output].shape) == 4:
+    if isinstance(op, Quantize) and len(program.graph.values[node.output].shape) > 2:
         return _quantize(library, pool, program, node)
     if not program.is_integer(node):
         return None
     match op:
-        case Conv2d():
+        case Conv():
             return kernels.around_defects(
                 program, node, lambda conv: _conv(library, pool, program, node, conv)
             )
+        case ConvTranspose() if defects.has_fast_deconvolution(op, _kernel_of(program, node)):
+            return _conv(library, pool, program, node, op)
+        case ConvTranspose():
+            return kernels.transposed_as_conv(
+                program, node, op, lambda *convolution: _conv(library, pool, *convolution)
+            )
+        case MatMul() if has_vnni():
+            return matrices.by_onednn(library, pool, *_grids(program, node))
+        case Interpolate():
+            x, y = _grids(program, node, inputs=1)
+            simple = None if op.align_corners else by_onednn(library, pool, x, y)
+            return interpolation(op, x, y, simple)
         case Linear():
             return _linear(library, pool, program, node)
-        case MaxPool2d() if not op.ceil_mode and op.dilation == (1, 1):
+        case MaxPool() if not op.ceil_mode and set(op.dilation) == {1}:
             window = Window(op.stride, op.padding, op.dilation, 1)
             pooling = MaxPooling(library, pool, op.kernel, window)
-            return lambda x: pooling(_images(x))
+            return lambda x: pooling(channels_last(x))
+        case Mul() if gated(program, node) is not None:
+            return _gate(library, pool, program, node, op)
         case GlobalAveragePool():
             return _global_average(library, pool, program, node, op)
+        case Mean() if op.axes == _inner_axes(program, node, first=2):
+            return _global_average(library, pool, program, node, op)
+        case Mean() if op.axes == _inner_axes(program, node, first=1):
+            return _average_of_rows(library, pool, program, node, op)
+        case Concat() if _is_whole(program, node):
+            return _concat(library, pool, program, node, op)
     return None
+
+
+def _kernel_of(program: Program, node: Node) -> tuple[int, ...]:
+    return tuple(program.graph.constants[node.inputs[1]].shape[2:])
+
+
+def _grids(program: Program, node: Node, inputs: int = 2) -> tuple[QParams, ...]:
+    """Those of the first operands and of the result."""
+    return tuple(params_of(program, name) for name in (*node.inputs[:inputs], node.output))
+
+
+def _inner_axes(program: Program, node: Node, *, first: int) -> tuple[int, ...]:
+    """Every axis but two: the batch, and the channels before them or behind them."""
+    rank = len(program.graph.values[node.inputs[0]].shape)
+    return tuple(range(first, rank + first - 2)) if rank > 2 else ()
+
+
+def _is_whole(program: Program, node: Node) -> bool:
+    """True for tensors of three dimensions and more on a grid of all 256 codes."""
+    rank = len(program.graph.values[node.output].shape)
+    return rank > 2 and params_of(program, node.output).high == 255
+
+
+def _concat(library: Library, pool: Pool, program: Program, node: Node, op: Concat) -> Kernel:
+    to = params_of(program, node.output)
+    parts = [
+        None if params_of(program, name) == to else affine_of(program, name) for name in node.inputs
+    ]
+    return Joining(library, pool, op.axis, parts, affine_of(program, node.output))
+
+
+def _average_of_rows(
+    library: Library, pool: Pool, program: Program, node: Node, op: Mean
+) -> Kernel:
+    """The mean of (N, ..., C) as one of the image (N, C, ...) that it is in channels_last."""
+    average = _global_average(library, pool, program, node, op)
+    keep = op.keep
+
+    def kernel(x: Tensor) -> Tensor:
+        y: Tensor = average(x.movedim(-1, 1))
+        return y.movedim(1, -1) if keep else y
+
+    return kernel
 
 
 def is_reusable(program: Program, name: str) -> bool:
@@ -63,18 +148,26 @@ def is_reusable(program: Program, name: str) -> bool:
     params = program.graph.values[name].params
     return (
         writer is not None
-        and isinstance(writer.op, POOLED)
+        and (isinstance(writer.op, POOLED) or _is_gate(program, writer) or _joins(program, writer))
         and params is not None
         and params.type.storage == torch.uint8
-        and len(program.graph.values[name].shape) == 4
+        and len(program.graph.values[name].shape) > 2
         and name not in program.graph.outputs
         and all(_only_reads(program, user, name) for user in program.graph.users[name])
     )
 
 
+def _joins(program: Program, node: Node) -> bool:
+    return isinstance(node.op, Concat) and _is_whole(program, node)
+
+
+def _is_gate(program: Program, node: Node) -> bool:
+    return isinstance(node.op, Mul) and gated(program, node) is not None
+
+
 def _only_reads(program: Program, user: Node, name: str) -> bool:
     overwritten = (
-        isinstance(user.op, Conv2d)
+        isinstance(user.op, Conv)
         and program.is_integer(user)
         and len(user.inputs) == 4
         and user.inputs[3] == name
@@ -82,16 +175,54 @@ def _only_reads(program: Program, user: Node, name: str) -> bool:
     return isinstance(user.op, COPYING) and not overwritten
 
 
-def _images(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+def gated(program: Program, node: Node) -> tuple[str, str] | None:
+    """The image and the gate (N, C, 1, 1) of a product; None if it has other operands."""
+    values = [program.graph.values[name] for name in node.inputs]
+    for image, gate in (values, values[::-1]):
+        if len(image.shape) == len(gate.shape) == 4 and image.shape != gate.shape:
+            batch, channels, *_ = image.shape
+            known = batch != UNKNOWN and isinstance(channels, int)
+            if known and gate.shape == (batch, channels, 1, 1):
+                return image.name, gate.name
+    return None
+
+
+def _gate(library: Library, pool: Pool, program: Program, node: Node, op: Mul) -> Kernel:
+    found = gated(program, node)
+    assert found is not None  # the caller checks
+    (x_scale, x_zero), (gate_scale, gate_zero) = (affine_of(program, name) for name in found)
+    scale, zero_point = affine_of(program, node.output)
+    multiplier = x_scale * gate_scale / scale
+    low, high = real_bounds(op.low, op.high, params_of(program, node.output))
+    gate = Gate(
+        library,
+        pool,
+        channels=int(program.graph.values[found[0]].shape[1]),
+        zero_points=(x_zero, zero_point),
+        bounds=() if (low, high) == (0, 255) else (clip(float(low), float(high)),),
+    )
+    image_first = found[0] == node.inputs[0]
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        image, factors = (a, b) if image_first else (b, a)
+        steps = factors.flatten(1).to(torch.int32).sub_(gate_zero)
+        return gate.times(channels_last(image), (steps * multiplier).contiguous())
+
+    return kernel
 
 
 def _quantize(library: Library, pool: Pool, program: Program, node: Node) -> Kernel:
-    quantization = Quantization(library, pool, *affine_of(program, node.output))
+    becomes_image = kernels.becomes_image(program, node)
+    affine = affine_of(program, node.output)
+    quantization = Quantization(library, pool, *affine, channels_last=becomes_image)
     high = params_of(program, node.output).high
-    if high == 255:
-        return lambda x: quantization(_dense(x))
-    return lambda x: quantization(_dense(x)).clamp_(max=high)
+
+    def kernel(x: Tensor) -> Tensor:
+        onto = None if becomes_image else torch.empty(x.shape, dtype=torch.uint8)
+        q = quantization(_dense(x), onto)
+        return q if high == 255 else q.clamp_(max=high)
+
+    return kernel
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -100,18 +231,21 @@ def _dense(x: Tensor) -> Tensor:
     return x if dense else x.contiguous()
 
 
-def _conv(library: Library, pool: Pool, program: Program, node: Node, op: Conv2d) -> Kernel:
-    window = Window(op.stride, op.padding, op.dilation, op.groups)
+def _conv(library: Library, pool: Pool, program: Program, node: Node, op: Convolution) -> Kernel:
+    more = op.output_padding if isinstance(op, ConvTranspose) else None
+    window = Window(op.stride, op.padding, op.dilation, op.groups, more)
     weight = program.graph.constants[node.inputs[1]]
     product = _product(library, pool, program, node, op, weight, window)
+    if post_ops(op.function) is None:
+        return kernels.finished_in_float(program, node, op, lambda x: product(channels_last(x)))
     if len(node.inputs) == 3:
-        return lambda x: product(_images(x))
+        return lambda x: product(channels_last(x))
     overwrite = kernels.may_overwrite(program, node)
 
     def kernel(x: Tensor, onto: Tensor) -> Tensor:
         if overwrite:
-            return product(_images(x), _images(onto))
-        return product(_images(x), onto.clone(memory_format=torch.channels_last))
+            return product(channels_last(x), channels_last(onto))
+        return product(channels_last(x), copy(onto))
 
     return kernel
 
@@ -121,13 +255,15 @@ def _linear(library: Library, pool: Pool, program: Program, node: Node) -> Kerne
     assert isinstance(op, Linear)  # the caller checks
     weight = kernels.linear_weight(program, node)
     product = _product(library, pool, program, node, op, weight, None)
-    if len(program.graph.values[node.inputs[0]].shape) == 2:
+    if len(program.graph.values[node.inputs[0]].shape) == 2 and post_ops(op.function) is not None:
         return lambda x: product(x.contiguous())
 
     def kernel(x: Tensor) -> Tensor:
         rows = product(x.reshape(-1, x.shape[-1]).contiguous())
         return rows.reshape(*x.shape[:-1], -1)
 
+    if post_ops(op.function) is None:
+        return kernels.finished_in_float(program, node, op, kernel)
     return kernel
 
 
@@ -136,15 +272,11 @@ def _product(
     pool: Pool,
     program: Program,
     node: Node,
-    op: Conv2d | Linear,
+    op: kernels.Layer,
     weight: Tensor,
     window: Window | None,
 ) -> Product:
     own = Channels.of(program, node)
-    to = kernels.Epilogue.of(op, params_of(program, node.output), has_hardtanh=True)
-    low, high = {"none": (None, None), "relu": (0.0, None)}.get(to.attr, tuple(to.scalars))
-    scale = to.scale if to.dtype == torch.uint8 else None
-    residual = affine_of(program, node.inputs[3]) if len(node.inputs) == 4 else None
     return Product(
         library,
         pool,
@@ -152,35 +284,49 @@ def _product(
         weight=weight,
         scales=own.scales,
         bias=own.bias,
-        epilogue=Epilogue(scale, to.zero_point, low, high, residual),
+        epilogue=_epilogue(program, node, op),
         window=window,
     )
 
 
+def _epilogue(program: Program, node: Node, op: kernels.Layer) -> Epilogue:
+    """What follows the accumulator; nothing, if the function is none that oneDNN knows."""
+    functions = post_ops(op.function)
+    to = kernels.Epilogue.of(op, params_of(program, node.output), known=kernels.ALL_POST_OPS)
+    if functions is None or to.dtype == torch.float32:
+        return Epilogue(None, 0, (), None)
+    if to.attr != "none":
+        functions += (clip(0.0, None) if to.attr == "relu" else clip(*to.scalars),)
+    residual = affine_of(program, node.inputs[3]) if len(node.inputs) == 4 else None
+    return Epilogue(to.scale, to.zero_point, functions, residual)
+
+
 def _global_average(
-    library: Library, pool: Pool, program: Program, node: Node, op: GlobalAveragePool
+    library: Library, pool: Pool, program: Program, node: Node, op: GlobalAveragePool | Mean
 ) -> Kernel:
     out = params_of(program, node.output)
     scale, zero_point = affine_of(program, node.output)
-    limit = None if out.high == 255 else (out.high - zero_point) * scale
-    epilogue = Epilogue(scale, zero_point, None, limit, None)
+    limit = () if out.high == 255 else (clip(None, (out.high - zero_point) * scale),)
+    epilogue = Epilogue(scale, zero_point, limit, None)
     products: dict[tuple[int, ...], Product] = {}
+    rank = len(program.graph.values[node.inputs[0]].shape) - 2  # and as many inner axes
+    ones, zeros = (1,) * rank, (0,) * rank
 
     def kernel(x: Tensor) -> Tensor:
-        _, channels, height, width = x.shape
-        product = products.get((height, width))
+        _, channels, *sizes = x.shape
+        product = products.get(tuple(sizes))
         if product is None:
-            product = products[(height, width)] = Product(
+            product = products[tuple(sizes)] = Product(
                 library,
                 pool,
                 x=affine_of(program, node.inputs[0]),
-                weight=torch.ones(channels, 1, height, width, dtype=torch.int8),
-                scales=torch.full((channels,), 1 / (height * width)),
+                weight=torch.ones(channels, 1, *sizes, dtype=torch.int8),
+                scales=torch.full((channels,), 1 / prod(sizes)),
                 bias=torch.zeros(channels),
                 epilogue=epilogue,
-                window=Window((1, 1), (0, 0), (1, 1), channels),
+                window=Window(ones, zeros, ones, channels),
             )
-        mean = product(_images(x))
+        mean = product(channels_last(x))
         return mean if op.keep else mean.flatten(1)
 
     return kernel

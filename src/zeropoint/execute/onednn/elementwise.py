@@ -16,9 +16,8 @@ _wrap = torch._make_per_tensor_quantized_tensor
 
 
 def quantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
-    """clamp(round(x / s) + z, 0, 255) as uint8; images come out channels_last."""
-    q = torch.quantize_per_tensor(x, scale, zero_point, torch.quint8).int_repr()
-    return q.contiguous(memory_format=torch.channels_last) if q.ndim == 4 else q
+    """clamp(round(x / s) + z, 0, 255) as uint8."""
+    return torch.quantize_per_tensor(x, scale, zero_point, torch.quint8).int_repr()
 
 
 def dequantize(q: Tensor, scale: float, zero_point: int) -> Tensor:
@@ -38,9 +37,26 @@ def requantize(q: Tensor, old: Affine, new: Affine) -> Tensor:
 
 
 def add(a: Tensor, b: Tensor, a_grid: Affine, b_grid: Affine, grid: Affine) -> Tensor:
-    """The sum of two tensors of one shape on another 8-bit grid."""
+    """The sum of two tensors on another 8-bit grid; their shapes broadcast."""
+    a, b = _of_one_shape(a, b)
     total: Tensor = torch.ops.quantized.add(_wrap(a, *a_grid), _wrap(b, *b_grid), *grid)
     return total.int_repr()
+
+
+def multiply(a: Tensor, b: Tensor, a_grid: Affine, b_grid: Affine, grid: Affine) -> Tensor:
+    """The product of two tensors on another 8-bit grid; their shapes broadcast."""
+    a, b = _of_one_shape(a, b)
+    product: Tensor = torch.ops.quantized.mul(_wrap(a, *a_grid), _wrap(b, *b_grid), *grid)
+    return product.int_repr()
+
+
+def _of_one_shape(a: Tensor, b: Tensor) -> list[Tensor]:
+    """Operands that are as large as their result: torch's kernels are fast on no others."""
+    if a.shape == b.shape:
+        return [a, b]
+    both = torch.broadcast_tensors(a, b)
+    layout = torch.channels_last if both[0].ndim == 4 else torch.contiguous_format
+    return [x.contiguous(memory_format=layout) for x in both]
 
 
 def requantize_sum(total: Tensor, multiplier: Tensor, out: QParams) -> Tensor:

@@ -22,7 +22,7 @@ from zeropoint.execute.onednn.operators import why_unusable
 from zeropoint.execute.onednn.primitive import Pool
 from zeropoint.execute.onednn.shapes import probable_shapes
 from zeropoint.graph.graph import Node
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.program.program import Program
 from zeropoint.target import has_vnni
@@ -89,7 +89,7 @@ class OneDnn(Executor):
 def _refuse_asymmetric_weights(program: Program) -> None:
     for name in program.graph.constants:
         params = program.graph.values[name].params
-        if params is not None and bool(params.zero_point.any()):
+        if params is not None and params.type.signed and bool(params.zero_point.any()):
             raise EngineError(
                 f"{name} has a zero point; the onednn engine runs symmetric weights only: "
                 'use engine="reference", or TensorSpec(symmetric=True) for weights'
@@ -178,6 +178,6 @@ class _Preparation:
 
     def _reads(self, node: Node) -> tuple[str, ...]:
         """The operands that a kernel is called with: weights and biases are bound in it."""
-        if isinstance(node.op, (Conv2d, Linear)) and self._program.is_integer(node):
+        if isinstance(node.op, Convolution | Linear) and self._program.is_integer(node):
             return (node.inputs[0], *node.inputs[3:])
         return node.inputs

@@ -7,6 +7,7 @@ residual may be overwritten, and the order of a linear layer's columns after a f
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -14,27 +15,46 @@ from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize
 from zeropoint.arithmetic.requantize import Float32
-from zeropoint.execute.onednn import defects, elementwise
+from zeropoint.execute.onednn import defects, elementwise, matrices
 from zeropoint.execute.onednn.elementwise import Affine
+from zeropoint.execute.onednn.layout import channels_last, copy
+from zeropoint.execute.onednn.lookup import lookup
+from zeropoint.execute.onednn.pixels import pixel_shuffle
 from zeropoint.execute.onednn.pooling import max_pool
+from zeropoint.execute.onednn.resampling import by_torch, interpolation
+from zeropoint.execute.onednn.transposed import as_convolution, spread
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
 from zeropoint.ops.accumulate import real_bounds
 from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Conv, Convolution
+from zeropoint.ops.conv_transpose import ConvTranspose
+from zeropoint.ops.epilogue import finished_real
+from zeropoint.ops.extremes import Maximum, Minimum
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.matmul import MatMul
+from zeropoint.ops.mul import Mul
 from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
-from zeropoint.ops.pad import Pad
-from zeropoint.ops.pool import AveragePool2d, GlobalAveragePool, MaxPool2d
+from zeropoint.ops.pad import Pad, PadWith
+from zeropoint.ops.permute import Permute
+from zeropoint.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
-from zeropoint.ops.shape import Flatten
+from zeropoint.ops.reduce import Amax, Mean
+from zeropoint.ops.shape import Flatten, Reshape
+from zeropoint.ops.shuffle import PixelShuffle
+from zeropoint.ops.table import Table
+from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
 
 Kernel = Callable[..., Any]
+Layer = Convolution | Linear
 
-FRESH = (Conv2d, Linear, Add, MaxPool2d, Quantize, Requantize, Concat, Pad, Clamp)
+FRESH = (
+    Convolution, Linear, MatMul, Add, Mul, Maximum, Minimum, Table, MaxPool, Interpolate, Mean,
+    Amax, Quantize, Requantize, Concat, Pad, PadWith, Clamp,
+)  # fmt: skip
 """Operators whose result is in memory of its own."""
 
 
@@ -45,6 +65,8 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
     """
     op = node.op
     match op:
+        case PixelShuffle() if _leaves_few_channels(program, node):
+            return lambda x: pixel_shuffle(x, op.factor)
         case Quantize():
             return _quantize(program, node)
         case Dequantize():
@@ -53,18 +75,34 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
     if not isinstance(op, IntegerOp) or not program.is_integer(node):
         return op.run
     match op:
-        case Conv2d():
+        case Conv():
             return around_defects(program, node, lambda conv: _conv(program, node, conv, shapes))
+        case ConvTranspose():
+            return transposed_as_conv(program, node, op, _convolved)
         case Linear():
             return _linear(program, node, op)
-        case MaxPool2d():
+        case MatMul():
+            return matrices.by_torch(*[params_of(program, name) for name in ends(node)])
+        case MaxPool():
             return lambda x: max_pool(x, op)
         case GlobalAveragePool():
-            return _global_average(program, node, op)
-        case AveragePool2d():
+            return _mean(program, node, (2, 3), op.keep)
+        case Mean():
+            return _mean(program, node, op.axes, op.keep)
+        case AveragePool():
             return _average(program, node, op)
-        case Add() if _same_shape(program, node):
+        case Interpolate():
+            x, y = (params_of(program, name) for name in (node.inputs[0], node.output))
+            return interpolation(op, x, y, by_torch(op, x, y))
+        case Add():
             return _add(program, node, op)
+        case Mul():
+            return _mul(program, node, op)
+        case Maximum() | Minimum():
+            return _extreme(program, node, op)
+        case Table():
+            x, y = params_of(program, node.inputs[0]), params_of(program, node.output)
+            return lookup(op.entries(x, y))
         case Concat():
             return _concat(program, node, op)
         case Requantize():
@@ -76,6 +114,15 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
         case Flatten() if _feeds_only_linear(program, node):
             return lambda x: x.permute(0, 2, 3, 1).flatten(1)  # a view of channels_last memory
     return _by_reference(program, node, op)
+
+
+FEW_CHANNELS = 4
+
+
+def _leaves_few_channels(program: Program, node: Node) -> bool:
+    """True for the end of a super-resolution network: there torch takes twice the time."""
+    channels = program.graph.values[node.output].shape[1]
+    return isinstance(channels, int) and channels <= FEW_CHANNELS
 
 
 def leaves_as_float(program: Program, node: Node) -> bool:
@@ -101,11 +148,21 @@ def _by_reference(program: Program, node: Node, op: IntegerOp) -> Kernel:
 
 
 def _quantize(program: Program, node: Node) -> Kernel:
-    scale, zero_point = affine_of(program, node.output)
-    high = params_of(program, node.output).high
-    if high == 255:
-        return lambda x: elementwise.quantize(x, scale, zero_point)
-    return lambda x: elementwise.quantize(x, scale, zero_point).clamp_(max=high)
+    narrow = _narrowing(params_of(program, node.output))
+    return (lambda x: channels_last(narrow(x))) if becomes_image(program, node) else narrow
+
+
+ROW_READERS = (MatMul, Linear, Permute, Reshape)
+"""They want the last dimension side by side in memory, or are done with one before them."""
+
+
+def becomes_image(program: Program, node: Node) -> bool:
+    """True if channels_last is how the readers of a node's result want it."""
+    rank = len(program.graph.values[node.output].shape)
+    readers = [user.op for user in program.graph.users[node.output]]
+    if rank == 3:  # lines or rows
+        return any(isinstance(op, Convolution) for op in readers)
+    return rank > 3 and not all(isinstance(op, ROW_READERS) for op in readers)
 
 
 @dataclass(frozen=True)
@@ -113,8 +170,8 @@ class Epilogue:
     """What follows an accumulator: where it goes, and how it is kept within bounds.
 
     `attr` and `scalars` name the kernel's post-operation: "none" where saturation alone does it,
-    "relu", or "hardtanh" with real bounds. `bounds` are for a kernel that has no hardtanh:
-    integers, afterwards.
+    "relu", or "hardtanh" with real bounds. `bounds` are for a kernel that knows no such operation:
+    integers, afterwards. A function of the accumulator comes before all that.
     """
 
     scale: float
@@ -125,20 +182,28 @@ class Epilogue:
     bounds: tuple[int, int] | None
 
     @classmethod
-    def of(cls, op: Conv2d | Linear, out: QParams, *, has_hardtanh: bool) -> "Epilogue":
+    def of(cls, op: Layer, out: QParams, *, known: tuple[str, ...]) -> "Epilogue":
         if out.type.bits == 32:
-            return cls(1.0, 0, torch.float32, "none", [], None)
+            return REAL
         scale, zero_point = out.scale.item(), int(out.zero_point.item())
         low, high = real_bounds(op.low, op.high, out)
         target = (scale, zero_point, torch.uint8)
         if (low, high) == (0, 255):
             return cls(*target, "none", [], None)
-        if (low, high) == (zero_point, 255):
+        if (low, high) == (zero_point, 255) and "relu" in known:
             return cls(*target, "relu", [], None)
-        if has_hardtanh:
+        if "hardtanh" in known:
             real = [(low - zero_point) * scale, (high - zero_point) * scale]
             return cls(*target, "hardtanh", real, None)
         return cls(*target, "none", [], (low, high))
+
+
+REAL = Epilogue(1.0, 0, torch.float32, "none", [], None)
+"""The accumulator as a real number."""
+
+ALL_POST_OPS = ("relu", "hardtanh")
+POST_OPS_OF_CONV: Mapping[int, tuple[str, ...]] = {1: ("relu",), 2: ALL_POST_OPS, 3: ()}
+"""What torch's operator knows, by the number of spatial dimensions."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +223,13 @@ class Channels:
         return cls(scales, torch.zeros(len(q), dtype=torch.int64), real_bias)
 
 
-def around_defects(program: Program, node: Node, make: Callable[[Conv2d], Kernel]) -> Kernel:
+def around_defects(program: Program, node: Node, make: Callable[[Conv], Kernel]) -> Kernel:
     """The kernel that `make` binds for a convolution, kept away from the defects of oneDNN."""
     op, weight = node.op, program.graph.constants[node.inputs[1]].shape
-    assert isinstance(op, Conv2d)  # callers pass convolutions
+    assert isinstance(op, Conv)  # callers pass convolutions
     if may_see_only_padding(op, weight[2:]):
         _, zero_point = affine_of(program, node.inputs[0])
-        unpadded = make(replace(op, padding=(0, 0)))
+        unpadded = make(replace(op, padding=(0,) * len(op.padding)))
         kernel = defects.padding_first(unpadded, op.padding, zero_point)
     else:
         kernel = make(op)
@@ -173,7 +238,7 @@ def around_defects(program: Program, node: Node, make: Callable[[Conv2d], Kernel
     return defects.unless_one_column(kernel, _exact_conv(program, node, op), op, weight)
 
 
-def _exact_conv(program: Program, node: Node, op: Conv2d) -> Kernel:
+def _exact_conv(program: Program, node: Node, op: Conv) -> Kernel:
     """The integer form, called like the kernel."""
     weight, bias = (program.graph.constants[name] for name in node.inputs[1:3])
     signature, arithmetic = program.signature(node), Float32()
@@ -185,7 +250,7 @@ def _exact_conv(program: Program, node: Node, op: Conv2d) -> Kernel:
     return kernel
 
 
-def _conv(program: Program, node: Node, op: Conv2d, shapes: Mapping[str, Sequence[int]]) -> Kernel:
+def _conv(program: Program, node: Node, op: Conv, shapes: Mapping[str, Sequence[int]]) -> Kernel:
     # An image that is padded beforehand (`op` is not the node's) has not the shape of the operand.
     shape = shapes.get(node.inputs[0]) if op == node.op else None
     x = affine_of(program, node.inputs[0])
@@ -203,30 +268,84 @@ def _conv(program: Program, node: Node, op: Conv2d, shapes: Mapping[str, Sequenc
     )
     weights = (packed, own.scales, own.zero_points)
     window = (stride, padding, dilation, op.groups)
-    if len(node.inputs) == 4:
+    is_image = len(op.stride) == 2
+    if len(node.inputs) == 4 and is_image and not op.function:
         return _residual_conv(program, node, op, (x, weights, own.bias, window))
-    to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=True)
+    ends_in_float = bool(op.function) or len(node.inputs) == 4
+    out = params_of(program, node.output)
+    to = REAL if ends_in_float else Epilogue.of(op, out, known=POST_OPS_OF_CONV[len(op.stride)])
     rest = (own.bias, *window, to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
-    call = torch.ops.onednn.qconv2d_pointwise.default
+    call = torch.ops.onednn.qconv_pointwise.default
     kernel_size = program.graph.constants[node.inputs[1]].shape[2:]
-    return defects.not_empty(lambda image: call(image, *x, *weights, *rest), kernel_size)
+    kernel = defects.not_empty(lambda image: call(image, *x, *weights, *rest), kernel_size)
+    if ends_in_float:
+        return finished_in_float(program, node, op, kernel)
+    return kernel if to.bounds is None else _clamped(kernel, to.bounds)
 
 
-def _residual_conv(program: Program, node: Node, op: Conv2d, bound: tuple[Any, ...]) -> Kernel:
+def _clamped(kernel: Kernel, bounds: tuple[int, int]) -> Kernel:
+    return lambda *operands: kernel(*operands).clamp_(*bounds)
+
+
+def _convolved(program: Program, node: Node, op: Conv) -> Kernel:
+    return _conv(program, node, op, {})
+
+
+def transposed_as_conv(
+    program: Program,
+    node: Node,
+    op: ConvTranspose,
+    bound: Callable[[Program, Node, Conv], Kernel],
+) -> Kernel:
+    """The kernel of a transposed convolution, from what binds one of a convolution."""
+    _, zero_point = affine_of(program, node.inputs[0])
+    kernel = tuple(program.graph.constants[node.inputs[1]].shape[2:])
+    convolution = bound(*as_convolution(program, node, op))
+    return spread(op, kernel, zero_point, convolution)
+
+
+def ends(node: Node) -> tuple[str, ...]:
+    """The names of all operands and of the result."""
+    return (*node.inputs, node.output)
+
+
+def finished_in_float(program: Program, node: Node, op: Layer, kernel: Kernel) -> Kernel:
+    """The kernel of a layer with a function: `kernel` gives real numbers, and torch does the rest.
+
+    For functions that are no post-operation of a kernel.
+    """
+    out = params_of(program, node.output)
+    narrow = _narrowing(out)
+
+    def whole(x: Tensor, *addend: Tensor) -> Tensor:
+        real = kernel(x)
+        for q in addend:
+            real += elementwise.dequantize(q, *affine_of(program, node.inputs[3]))
+        return narrow(finished_real(real, op.function, (op.low, op.high)))
+
+    return whole
+
+
+def _narrowing(out: QParams) -> Callable[[Tensor], Tensor]:
+    """From real numbers to a grid."""
+    scale, zero_point = out.scale.item(), int(out.zero_point.item())
+    if out.high == 255:
+        return lambda x: elementwise.quantize(x, scale, zero_point)
+    return lambda x: elementwise.quantize(x, scale, zero_point).clamp_(max=out.high)
+
+
+def _residual_conv(program: Program, node: Node, op: Conv, bound: tuple[Any, ...]) -> Kernel:
     """A convolution that adds onto its fourth operand, or onto a copy if it is needed yet."""
     x, weights, bias, window = bound
     addend = affine_of(program, node.inputs[3])
-    to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=False)
+    to = Epilogue.of(op, params_of(program, node.output), known=("relu",))
     sum_onto = (*addend, "sum", 1.0, to.attr, to.scalars, "")
     rest = (bias, *window, to.scale, to.zero_point, to.dtype, *sum_onto)
     call = torch.ops.onednn.qconv2d_pointwise.binary
     overwrite = may_overwrite(program, node)
 
     def kernel(image: Tensor, onto: Tensor) -> Tensor:
-        if overwrite:
-            onto = onto.contiguous(memory_format=torch.channels_last)  # it is, but for reshapes
-        else:
-            onto = onto.clone(memory_format=torch.channels_last)
+        onto = channels_last(onto) if overwrite else copy(onto)  # it is, but for reshapes
         y: Tensor = call(image, *x, *weights, onto, *rest)
         return y if to.bounds is None else y.clamp_(*to.bounds)
 
@@ -259,7 +378,8 @@ def _rows(program: Program, node: Node, op: Linear) -> Kernel:
     x = affine_of(program, node.inputs[0])
     own = Channels.of(program, node)
     packed = torch.ops.onednn.qlinear_prepack(linear_weight(program, node), None)
-    to = Epilogue.of(op, params_of(program, node.output), has_hardtanh=False)
+    to = Epilogue.of(op, params_of(program, node.output), known=("relu",))
+    to = REAL if op.function else to
     weights = (packed, own.scales, own.zero_points, own.bias)
     rest = (to.scale, to.zero_point, to.dtype, to.attr, to.scalars, "")
     call = torch.ops.onednn.qlinear_pointwise.default
@@ -268,7 +388,7 @@ def _rows(program: Program, node: Node, op: Linear) -> Kernel:
         y: Tensor = call(matrix, *x, *weights, *rest)
         return y if to.bounds is None else y.clamp_(*to.bounds)
 
-    return rows
+    return finished_in_float(program, node, op, rows) if op.function else rows
 
 
 def linear_weight(program: Program, node: Node) -> Tensor:
@@ -295,40 +415,50 @@ def _feeds_only_linear(program: Program, node: Node) -> bool:
     )
 
 
-def _global_average(program: Program, node: Node, op: GlobalAveragePool) -> Kernel:
+def _mean(program: Program, node: Node, axes: tuple[int, ...], keep: bool) -> Kernel:
     (x_scale, x_zero), out = affine_of(program, node.inputs[0]), params_of(program, node.output)
     ratio = x_scale / out.scale.item()
 
     def kernel(x: Tensor) -> Tensor:
-        count = x.shape[2] * x.shape[3]
-        total = x.sum((2, 3), keepdim=op.keep, dtype=torch.int32).sub_(count * x_zero)
+        count = prod(x.shape[axis] for axis in axes)
+        total = x.sum(axes, keepdim=keep, dtype=torch.int32).sub_(count * x_zero)
         return elementwise.requantize_sum(total, torch.tensor(ratio / count).float(), out)
 
     return kernel
 
 
-def _average(program: Program, node: Node, op: AveragePool2d) -> Kernel:
+def _average(program: Program, node: Node, op: AveragePool) -> Kernel:
     (x_scale, x_zero), out = affine_of(program, node.inputs[0]), params_of(program, node.output)
     ratio = x_scale / out.scale.item()
 
     def kernel(x: Tensor) -> Tensor:
         total = op.sums(x.to(torch.float32).sub_(x_zero))
-        return elementwise.requantize_sum(total, (ratio / op.divisors(x.shape[-2:])).float(), out)
+        return elementwise.requantize_sum(total, (ratio / op.divisors(x.shape[2:])).float(), out)
 
     return kernel
 
 
-def _same_shape(program: Program, node: Node) -> bool:
-    first, second = (program.graph.values[name].shape for name in node.inputs)
-    return first == second
-
-
 def _add(program: Program, node: Node, op: Add) -> Kernel:
     a, b, to = (affine_of(program, name) for name in (*node.inputs, node.output))
+    scaled = op.alpha * b[0], b[1]
+    return _bounded(program, node, op, lambda x, y: elementwise.add(x, y, a, scaled, to))
+
+
+def _mul(program: Program, node: Node, op: Mul) -> Kernel:
+    a, b, to = (affine_of(program, name) for name in (*node.inputs, node.output))
+    return _bounded(program, node, op, lambda x, y: elementwise.multiply(x, y, a, b, to))
+
+
+def _bounded(program: Program, node: Node, op: Add | Mul, kernel: Kernel) -> Kernel:
     low, high = real_bounds(op.low, op.high, params_of(program, node.output))
     if (low, high) == (0, 255):
-        return lambda first, second: elementwise.add(first, second, a, b, to)
-    return lambda first, second: elementwise.add(first, second, a, b, to).clamp_(low, high)
+        return kernel
+    return lambda a, b: kernel(a, b).clamp_(low, high)
+
+
+def _extreme(program: Program, node: Node, op: Maximum | Minimum) -> Kernel:
+    first, second = (_move(program, name, node.output) or torch.positive for name in node.inputs)
+    return lambda a, b: op.run(first(a), second(b))
 
 
 def _concat(program: Program, node: Node, op: Concat) -> Kernel:

@@ -44,6 +44,8 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "post_ops_destroy": (c_void_p,),
     "post_ops_append_eltwise": (c_void_p, c_int, c_float, c_float),
     "post_ops_append_sum": (c_void_p, c_float, c_int32, c_int),
+    "post_ops_append_binary": (c_void_p, c_int, c_void_p),
+    "binary_primitive_desc_create": (HANDLE, c_void_p, c_int, *[c_void_p] * 4),
     "convolution_forward_primitive_desc_create": (
         HANDLE,
         c_void_p,
@@ -53,6 +55,16 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
         *[DIMS] * 4,
         c_void_p,
     ),
+    "deconvolution_forward_primitive_desc_create": (
+        HANDLE,
+        c_void_p,
+        c_int,
+        c_int,
+        *[c_void_p] * 4,
+        *[DIMS] * 4,
+        c_void_p,
+    ),
+    "resampling_forward_primitive_desc_create": (HANDLE, c_void_p, c_int, c_int, *[c_void_p] * 4),
     "matmul_primitive_desc_create": (HANDLE, *[c_void_p] * 6),
     "pooling_forward_primitive_desc_create": (
         HANDLE,

@@ -16,7 +16,7 @@ SCHEMAS = {
         "default",
         "weight w_scales x_scale x_zp stride padding dilation groups x_shape",
     ),
-    "qconv2d_pointwise": (
+    "qconv_pointwise": (
         "default",
         "qx x_scale x_zero_point qw w_scale w_zero_point bias stride padding dilation groups "
         "output_scale output_zero_point output_dtype attr scalars algorithm",

@@ -1,7 +1,7 @@
 """Max pooling of uint8 images in channels_last.
 
 torch's max_pool2d refuses wide uint8 images, and its quantized one is slow. The greatest element
-of a window is the greatest of shifted, strided views, first along the height, then along the width.
+of a window is the greatest of shifted, strided views, along one dimension after the other.
 """
 
 from functools import lru_cache
@@ -9,24 +9,22 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from zeropoint.ops.pool import MaxPool2d
+from zeropoint.execute.onednn.layout import copy
+from zeropoint.ops.pool import MaxPool
 
 Slice = tuple[int, int, int]
 """Windows first .. first + count - 1 meet the input at `start`, `start + stride`, ..."""
 
 
-def max_pool(x: Tensor, op: MaxPool2d) -> Tensor:
+def max_pool(x: Tensor, op: MaxPool) -> Tensor:
     """The integer form of a max pool, exactly."""
-    rows, columns = (
-        _slices(
-            x.shape[i + 2], op.kernel[i], op.stride[i], op.padding[i], op.dilation[i], op.ceil_mode
-        )
-        for i in (0, 1)
-    )
-    if not rows or not columns:
+    windows = zip(x.shape[2:], op.kernel, op.stride, op.padding, op.dilation, strict=True)
+    slices = [_slices(*window, op.ceil_mode) for window in windows]
+    if not all(slices):
         return op.run(x.to(torch.float32)).clamp_(min=0).to(torch.uint8)  # -inf: only padding
-    tall = _greatest(x, 2, rows, op.stride[0])
-    return _greatest(tall, 3, columns, op.stride[1])
+    for axis, (found, stride) in enumerate(zip(slices, op.stride, strict=True), start=2):
+        x = _greatest(x, axis, found, stride)
+    return x
 
 
 def _greatest(x: Tensor, axis: int, slices: tuple[Slice, ...], stride: int) -> Tensor:
@@ -35,7 +33,7 @@ def _greatest(x: Tensor, axis: int, slices: tuple[Slice, ...], stride: int) -> T
     if others and others[0][1] == count:
         pooled = torch.maximum(base, _strided(x, axis, others.pop(0)[2], stride, count))
     else:
-        pooled = base.clone(memory_format=torch.channels_last)
+        pooled = copy(base)
     for first, some, start in others:
         target = pooled.narrow(axis, first, some)
         torch.maximum(target, _strided(x, axis, start, stride, some), out=target)
@@ -44,7 +42,7 @@ def _greatest(x: Tensor, axis: int, slices: tuple[Slice, ...], stride: int) -> T
 
 def _strided(x: Tensor, axis: int, start: int, stride: int, count: int) -> Tensor:
     stop = start + (count - 1) * stride + 1
-    return x[:, :, start:stop:stride] if axis == 2 else x[:, :, :, start:stop:stride]
+    return x[(*[slice(None)] * axis, slice(start, stop, stride))]
 
 
 @lru_cache(maxsize=1024)

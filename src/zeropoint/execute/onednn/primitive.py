@@ -19,12 +19,14 @@ import torch
 from torch import Tensor
 
 from zeropoint.execute.onednn.defects import too_small
+from zeropoint.execute.onednn.layout import empty
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.post_ops import PostOp
 
 F32, S32, S8, U8 = 3, 4, 5, 6
 ANY = 1
-INFERENCE, DIRECT = 96, 1
-RELU, CLIP, MAX_POOLING = 0x20, 0x2E, 0x1FF
+INFERENCE, CONVOLUTION, DECONVOLUTION = 96, 1, 10
+MAX_POOLING = 0x1FF
 SRC, DST, WEIGHTS, BIAS, SCALES, ZERO_POINTS = 1, 17, 33, 41, 4096, 8192
 QUERY_WEIGHTS = 131
 
@@ -38,25 +40,25 @@ class _Argument(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Window:
-    """How a convolution moves over an image."""
+    """How a convolution moves over an image; with an `output_padding`, the transposed kind."""
 
     stride: Sequence[int]
     padding: Sequence[int]
     dilation: Sequence[int]
     groups: int
+    output_padding: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
 class Epilogue:
-    """What follows the accumulator: a residual, bounds in real numbers, the grid of the output.
+    """What follows the accumulator: a residual, functions of the sum, the grid of the output.
 
-    `scale` None leaves float32. `low` and `high` None leave a side to saturation.
+    `scale` None leaves float32.
     """
 
     scale: float | None
     zero_point: int
-    low: float | None
-    high: float | None
+    functions: tuple[PostOp, ...]
     residual: tuple[float, int] | None
 
 
@@ -80,7 +82,7 @@ class Pool(threading.local):
         free = self._free.get(shape)
         if free:
             return free.pop()
-        return torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+        return empty(shape, torch.uint8)
 
     def give(self, image: Tensor) -> None:
         """Take back an image that nothing refers to any more."""
@@ -88,7 +90,7 @@ class Pool(threading.local):
 
 
 @dataclass(frozen=True)
-class _Made:
+class Made:
     """A primitive for one shape: descriptors of both ends, and the memories that never move."""
 
     library: Library
@@ -117,11 +119,11 @@ class Primitive(ABC):
         self._library = library
         self._pool = pool
         self._threads = threading.local()
-        self._made: dict[tuple[int, ...], _Made] = {}
+        self._made: dict[tuple[int, ...], Made] = {}
         self._lock = threading.Lock()
 
     @abstractmethod
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
         """The primitive for inputs of that shape and these strides."""
 
     def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
@@ -133,10 +135,9 @@ class Primitive(ABC):
         return onto
 
     def _output(self, shape: tuple[int, ...]) -> Tensor:
-        if len(shape) == 4 and self.output_dtype == torch.uint8:
+        if len(shape) > 2 and self.output_dtype == torch.uint8:
             return self._pool.take(shape)
-        layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
-        return torch.empty(shape, dtype=self.output_dtype, memory_format=layout)
+        return empty(shape, self.output_dtype)
 
     def _bound(self, x: Tensor) -> "_Bound":
         """The memory objects of this thread for inputs like x; primitives divide work once."""
@@ -162,13 +163,14 @@ class Primitive(ABC):
 class _Bound:
     """A primitive with one thread's memory objects."""
 
-    def __init__(self, library: Library, made: _Made) -> None:
+    def __init__(self, library: Library, made: Made) -> None:
         self._library, self.made = library, made
         self._x, self._y = self._memory(made.source, None), self._memory(made.target, None)
         memories = {SRC: self._x, DST: self._y}
         for kind, descriptor, tensor in made.constants:
             memories[kind] = self._memory(descriptor, tensor)
         self._memories = list(memories.values())
+        self._by_kind = memories
         self._count = len(memories)
         self._arguments = (_Argument * self._count)(*[_Argument(*m) for m in memories.items()])
         self._pointer = ctypes.addressof(self._arguments)
@@ -188,6 +190,15 @@ class _Bound:
         library = self._library
         library.set_data(self._x, x.data_ptr())
         library.set_data(self._y, y.data_ptr())
+        self.run()
+
+    def point(self, kind: int, address: int) -> None:
+        """Let another operand be read from, or written to, an address."""
+        self._library.set_data(self._by_kind[kind], address)
+
+    def run(self) -> None:
+        """Run the primitive on what its operands point to."""
+        library = self._library
         status = library.execute(self.made.handle, library.stream, self._count, self._pointer)
         assert status == 0, f"dnnl_primitive_execute returned {status}"
 
@@ -195,7 +206,7 @@ class _Bound:
 class Product(Primitive):
     """y = epilogue(x * weight + bias) for uint8 x: a convolution, or without window a linear layer.
 
-    x is (N, C, H, W) in channels_last, or (N, C).
+    x is (N, C, ...) in channels_last, or (N, C).
     """
 
     def __init__(
@@ -231,11 +242,11 @@ class Product(Primitive):
             self._constants.append((SCALES | DST, one, torch.tensor([epilogue.scale])))
             self._constants.append((ZERO_POINTS | DST, one_int, zero_point))
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
         library = self._library
         output = self._output_shape(shape)
-        source = _images(library, shape, U8)
-        target = _images(library, output, F32 if self._epilogue.scale is None else U8)
+        source = images(library, shape, U8)
+        target = images(library, output, F32 if self._epilogue.scale is None else U8)
         with _Attributes(library, self._epilogue, self._scales_mask()) as attributes:
             if self._window is None:
                 description = self._matmul(source, target, attributes)
@@ -244,14 +255,14 @@ class Product(Primitive):
         weights = library.query_md(description, QUERY_WEIGHTS, 0)
         constants = (*self._constants, (WEIGHTS, weights, self._laid_out(weights)))
         handle = library.create("primitive", description)
-        return _Made(library, handle, description, source, target, output, constants)
+        return Made(library, handle, description, source, target, output, constants)
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         channels = self._weight.shape[0]
         if self._window is None:
             return (shape[0], channels)
-        sizes = _windows(shape[2:], self._weight.shape[2:], self._window)
-        return (shape[0], channels, *sizes)
+        count = _windows if self._window.output_padding is None else _spread
+        return (shape[0], channels, *count(shape[2:], self._weight.shape[2:], self._window))
 
     def _scales_mask(self) -> int:
         """Which dimensions of the weights have scales: the output channel, with its group."""
@@ -282,7 +293,13 @@ class Product(Primitive):
         dims, _ = self._weight_dims()
         weights = _any_layout(library, dims)
         bias = _vector(library, self._weight.shape[0], F32)
-        after = _padding_after(shape[2:], output[2:], self._weight.shape[2:], w)
+        kernel = self._weight.shape[2:]
+        if w.output_padding is None:
+            by, algorithm = "convolution", CONVOLUTION
+            after = _padding_after(shape[2:], output[2:], kernel, w)
+        else:
+            by, algorithm = "deconvolution", DECONVOLUTION
+            after = _padding_after(output[2:], shape[2:], kernel, w)
         windows = (
             _dims(w.stride),
             _dims([d - 1 for d in w.dilation]),
@@ -293,21 +310,21 @@ class Product(Primitive):
             "primitive_desc",
             library.engine,
             INFERENCE,
-            DIRECT,
+            algorithm,
             source,
             weights,
             bias,
             target,
             *windows,
             attributes,
-            by="convolution_forward_primitive_desc_create",
+            by=f"{by}_forward_primitive_desc_create",
         )
 
     def _matmul(self, source: c_void_p, target: c_void_p, attributes: c_void_p) -> c_void_p:
         library = self._library
         dims, _ = self._weight_dims()
         weights = _any_layout(library, dims)
-        bias = _strided(library, [1, dims[1]], [dims[1], 1], F32)
+        bias = strided(library, [1, dims[1]], [dims[1], 1], F32)
         return library.create(
             "primitive_desc",
             library.engine,
@@ -326,7 +343,7 @@ class Product(Primitive):
             if library.md_equal(layout, wanted):
                 return buffer
         buffer = torch.empty(library.md_size(wanted), dtype=torch.uint8)
-        plain = _strided(library, *self._weight_dims(), S8)
+        plain = strided(library, *self._weight_dims(), S8)
         engine = library.engine
         ends = (
             library.create("memory", plain, engine, self._weight.data_ptr()),
@@ -361,10 +378,10 @@ class MaxPooling(Primitive):
         self._kernel = kernel
         self._window = window
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
         library, w = self._library, self._window
         output = (*shape[:2], *_windows(shape[2:], self._kernel, w))
-        source, target = _images(library, shape, U8), _images(library, output, U8)
+        source, target = images(library, shape, U8), images(library, output, U8)
         description = library.create(
             "primitive_desc",
             library.engine,
@@ -381,24 +398,28 @@ class MaxPooling(Primitive):
             by="pooling_forward_primitive_desc_create",
         )
         handle = library.create("primitive", description)
-        return _Made(library, handle, description, source, target, output)
+        return Made(library, handle, description, source, target, output)
 
 
 class Quantization(Primitive):
-    """clamp(round(x / s) + z, 0, 255) of a float32 image of any layout, in channels_last."""
+    """clamp(round(x / s) + z, 0, 255) of float32 of any layout, in channels_last or in rows."""
 
-    def __init__(self, library: Library, pool: Pool, scale: float, zero_point: int) -> None:
+    def __init__(
+        self, library: Library, pool: Pool, scale: float, zero_point: int, *, channels_last: bool
+    ) -> None:
         super().__init__(library, pool)
+        self._channels_last = channels_last
         one, one_int = _vector(library, 1, F32), _vector(library, 1, S32)
         self._constants: tuple[tuple[int, c_void_p | int, Tensor], ...] = (
             (SCALES | DST, one, torch.tensor([scale])),
             (ZERO_POINTS | DST, one_int, torch.tensor([zero_point], dtype=torch.int32)),
         )
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> _Made:
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
         library = self._library
-        source = _strided(library, shape, strides, F32)
-        target = _images(library, shape, U8)
+        source = strided(library, shape, strides, F32)
+        rows = strided(library, shape, _row_major(shape), U8)
+        target = images(library, shape, U8) if self._channels_last else rows
         attributes = library.create("primitive_attr")
         library.call("primitive_attr_set_scales_mask", attributes, DST, 0)
         library.call("primitive_attr_set_zero_points_mask", attributes, DST, 0)
@@ -413,7 +434,7 @@ class Quantization(Primitive):
         )
         library.call("primitive_attr_destroy", attributes)
         handle = library.create("primitive", description)
-        return _Made(library, handle, description, source, target, shape, self._constants)
+        return Made(library, handle, description, source, target, shape, self._constants)
 
 
 class _Attributes:
@@ -432,12 +453,8 @@ class _Attributes:
             library.call(zeros, self._handle, DST, 0)
         if epilogue.residual is not None:
             library.call("post_ops_append_sum", self._post, *epilogue.residual, U8)
-        if (epilogue.low, epilogue.high) == (0.0, None):
-            library.call("post_ops_append_eltwise", self._post, RELU, 0.0, 0.0)
-        elif epilogue.low is not None or epilogue.high is not None:
-            low = -torch.inf if epilogue.low is None else epilogue.low
-            high = torch.inf if epilogue.high is None else epilogue.high
-            library.call("post_ops_append_eltwise", self._post, CLIP, low, high)
+        for function in epilogue.functions:
+            library.call("post_ops_append_eltwise", self._post, *function)
         library.call("primitive_attr_set_post_ops", self._handle, self._post)
 
     def __enter__(self) -> c_void_p:
@@ -463,6 +480,20 @@ def _windows(sizes: Sequence[int], kernel: Sequence[int], w: Window) -> list[int
     return counts
 
 
+def _spread(sizes: Sequence[int], kernel: Sequence[int], w: Window) -> list[int]:
+    """The extents of a transposed convolution's result; EngineError if nothing is left of it."""
+    assert w.output_padding is not None  # the caller checks
+    counts = [
+        (n - 1) * s - 2 * p + d * (k - 1) + more + 1
+        for n, s, p, d, k, more in zip(
+            sizes, w.stride, w.padding, w.dilation, kernel, w.output_padding, strict=True
+        )
+    ]
+    if min(counts) < 1:
+        raise too_small(sizes, kernel)
+    return counts
+
+
 def _padding_after(
     sizes: Sequence[int], windows: Sequence[int], kernel: Sequence[int], w: Window
 ) -> list[int]:
@@ -482,7 +513,7 @@ def _row_major(shape: Sequence[int]) -> list[int]:
     return strides
 
 
-def _strided(library: Library, sizes: Sequence[int], strides: Sequence[int], type: int) -> c_void_p:
+def strided(library: Library, sizes: Sequence[int], strides: Sequence[int], type: int) -> c_void_p:
     return library.create(
         "memory_desc",
         len(sizes),
@@ -493,21 +524,21 @@ def _strided(library: Library, sizes: Sequence[int], strides: Sequence[int], typ
     )
 
 
-def _images(library: Library, shape: tuple[int, ...], type: int) -> c_void_p:
-    """(N, C, H, W) in channels_last, or (N, C)."""
-    if len(shape) == 2:
-        return _strided(library, shape, [shape[1], 1], type)
-    _, channels, height, width = shape
-    strides = [channels * height * width, 1, channels * width, channels]
-    return _strided(library, shape, strides, type)
+def images(library: Library, shape: tuple[int, ...], type: int) -> c_void_p:
+    """(N, C, ...) in channels_last."""
+    strides, step = [0] * len(shape), shape[1]
+    strides[1] = 1
+    for axis in (*range(len(shape) - 1, 1, -1), 0):
+        strides[axis], step = step, step * shape[axis]
+    return strided(library, shape, strides, type)
 
 
 def _vector(library: Library, length: int, type: int) -> c_void_p:
-    return _strided(library, [length], [1], type)
+    return strided(library, [length], [1], type)
 
 
 def _row(library: Library, length: int) -> c_void_p:
-    return _strided(library, [1, length], [length, 1], F32)
+    return strided(library, [1, length], [length, 1], F32)
 
 
 def _any_layout(library: Library, sizes: Sequence[int]) -> c_void_p:

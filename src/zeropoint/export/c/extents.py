@@ -28,7 +28,7 @@ def broadcast_strides(a: Sequence[int], b: Sequence[int]) -> tuple[Extents, tupl
             axes[-1] = (axes[-1][0] * extent, repeated)
         else:
             axes.append((extent, repeated))
-    _check(len(axes), "an addition of shapes that broadcast in turns")
+    _check(len(axes), "arithmetic between shapes that broadcast in turns")
     axes = [(1, (1, 1))] * (RANK - len(axes)) + axes
     extents = tuple(extent for extent, _ in axes)
     return extents, tuple(_strides(axes, operand) for operand in (0, 1))

@@ -121,9 +121,11 @@ def _constant_bytes(routine: Routine, scales: list[OutputScale]) -> int:
     sizes = {
         "weight_t": 1 if routine.weight_type == "int8_t" else 2,
         "int32_t": 4,
+        "uint8_t": 1,
         "uint16_t": 2,
         "struct multiplier": 8,
         "struct range": 8,
+        "struct tap": 12,
     }
     arrays = sum(len(array.elements) * sizes[array.type] for array in routine.arrays)
     return arrays + sum(4 * len(scale.mantissas) for scale in scales)

@@ -11,14 +11,17 @@ from zeropoint.export.c.steps import FUNCTIONS
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.ops.clamp import Clamp
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.quantize import Dequantize, Quantize
-from zeropoint.ops.shape import Flatten, Reshape, SizeArithmetic, SizeOf
+from zeropoint.ops.reduce import Amax, Mean, Sum
+from zeropoint.ops.shape import Flatten, Reshape, SizeArithmetic, SizeOf, Squeeze, Unsqueeze
+from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
 
 REAL = "its activation is computed on real numbers"
-MOVES = (Flatten, Reshape)
+MOVES = (Flatten, Reshape, Squeeze, Unsqueeze)
 """They leave accumulators as they are; everything else reads 8 bits."""
 
 
@@ -42,18 +45,36 @@ def _why_not(program: Program, node: Node) -> str | None:
             return "it quantizes real numbers that the network computes"
         return _grid(program, node)
     if not program.is_integer(node):
-        return None if _is_relu_on_accumulators(program, node) else REAL
+        return None if _follows_accumulators(program, node) else REAL
     if type(op) not in FUNCTIONS:
         return f"there is no C for {op.name} yet"
-    return _operands(program, node) or _grid(program, node)
+    return _why_not_this(program, node) or _operands(program, node) or _grid(program, node)
 
 
-def _is_relu_on_accumulators(program: Program, node: Node) -> bool:
-    """True for max(r, 0) of r = s q, which is s max(q, 0); any other bound is between two q."""
-    fence = program.graph.producers[node.inputs[0]]
-    params = program.graph.values[fence.inputs[0]].params
+def _follows_accumulators(program: Program, node: Node) -> bool:
+    """True for what is on r = s q what it is on q: another shape, and max(r, 0) = s max(q, 0).
+
+    Any other bound is between two q, and a scale for each channel has to stay with its axis.
+    """
     relu = isinstance(node.op, Clamp) and (node.op.low, node.op.high) == (0.0, None)
-    return relu and params is not None and is_wide(params)
+    if not relu and not isinstance(node.op, MOVES):
+        return False
+    before = program.graph.producers[node.inputs[0]]  # of accumulators: Program.verify says so
+    return isinstance(before.op, Dequantize) or _follows_accumulators(program, before)
+
+
+def _why_not_this(program: Program, node: Node) -> str | None:
+    """What some operators have in some forms only."""
+    op, shapes = node.op, [program.graph.values[name].shape for name in node.inputs]
+    if isinstance(op, Mean | Sum | Amax):
+        rank = len(shapes[0])
+        last = op.axes == tuple(range(rank - len(op.axes), rank))
+        return None if last else f"there is C for {op.name} over the last dimensions only"
+    if isinstance(op, Interpolate) and len(shapes[0]) == 5:
+        return "there is no C for interpolation in three dimensions yet"
+    if isinstance(op, MatMul) and shapes[0][:-2] != shapes[1][:-2]:
+        return "there is no C for matrices that broadcast yet"
+    return None
 
 
 def _operands(program: Program, node: Node) -> str | None:
@@ -62,8 +83,6 @@ def _operands(program: Program, node: Node) -> str | None:
         params = program.graph.values[name].params
         if role is not Role.ACTIVATION or params is None:
             continue
-        if name in program.graph.constants:
-            return f"its operand {name!r} is a constant"
         if not is_narrow(params) and not isinstance(node.op, MOVES):
             return f"its operand {name!r} has {params.type.bits} bits"
     return None
@@ -72,7 +91,7 @@ def _operands(program: Program, node: Node) -> str | None:
 def _grid(program: Program, node: Node) -> str | None:
     params = program.graph.values[node.output].params
     assert params is not None  # callers pass integer nodes
-    layer = isinstance(node.op, (Conv2d, Linear)) and len(node.inputs) == 3
+    layer = isinstance(node.op, Convolution | Linear | MatMul) and len(node.inputs) <= 3
     if is_narrow(params) or (is_wide(params) and (layer or isinstance(node.op, MOVES))):
         return None
     return f"its result has {params.type.bits} bits, or a scale for each channel"

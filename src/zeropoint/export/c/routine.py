@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from zeropoint.arithmetic.fixed_point import Rounding
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.export.c.codes import is_wide
+from zeropoint.export.c.gather import axis_of_channels
 from zeropoint.export.c.memory import Memory, lay_out
 from zeropoint.export.c.sample import Sample, Shape, specialize
 from zeropoint.export.c.step import Alias, Array, Step
 from zeropoint.export.c.steps import steps_of
 from zeropoint.graph.graph import Graph
+from zeropoint.ops.movement import Movement
 from zeropoint.ops.quantize import Quantize
 from zeropoint.program.program import Program
 
@@ -108,17 +110,20 @@ def _ports(name: str, values: Sequence[str]) -> dict[str, str]:
 def _port(
     name: str, value: str, graph: Graph, sample: Sample, steps: dict[str, Step | Alias]
 ) -> Port:
-    return Port(name, value, sample.shapes[value], _grid(graph, steps, value))
+    return Port(name, value, sample.shapes[value], _grid(graph, sample, steps, value))
 
 
-def _grid(graph: Graph, steps: dict[str, Step | Alias], value: str) -> QParams:
+def _grid(graph: Graph, sample: Sample, steps: dict[str, Step | Alias], value: str) -> QParams:
     """The grid of the integers behind a value, which may itself be a real number."""
     params = graph.values[value].params
     if params is not None:
         return params
-    step = steps[value]
+    step, op = steps[value], graph.producers[value].op
     (source,) = (step.of,) if isinstance(step, Alias) else step.reads
-    return _grid(graph, steps, source)
+    found = _grid(graph, sample, steps, source)
+    if found.axis is None or not isinstance(op, Movement):
+        return found
+    return replace(found, axis=axis_of_channels(op, sample.shapes[source], found.axis))
 
 
 def _needed(steps: dict[str, Step | Alias], outputs: Sequence[str]) -> dict[str, Step | Alias]:

@@ -8,20 +8,24 @@ from dataclasses import replace
 
 import torch
 
-from zeropoint.export.onnx.floats import Operand, float_form, padded
+from zeropoint.arithmetic.qparams import QParams
+from zeropoint.export.onnx.floats import float_form
 from zeropoint.export.onnx.grids import INTEGERS, bounded, quantized, zero_point_of
+from zeropoint.export.onnx.movement import moved, padded
 from zeropoint.export.onnx.pooling import window_sums
-from zeropoint.export.onnx.sizes import flattened, reshaped
+from zeropoint.export.onnx.reductions import adaptive_max
+from zeropoint.export.onnx.sheet import Sheet
 from zeropoint.export.onnx.writing import Writing
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
 from zeropoint.ops.accumulate import real_bounds
 from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
-from zeropoint.ops.pad import Pad
-from zeropoint.ops.pool import AdaptiveAveragePool2d, GlobalAveragePool
+from zeropoint.ops.movement import Movement
+from zeropoint.ops.mul import Mul
+from zeropoint.ops.pad import Pad, PadWith
+from zeropoint.ops.pool import AdaptiveAveragePool, AdaptiveMaxPool, GlobalAveragePool
 from zeropoint.ops.quantize import Requantize
-from zeropoint.ops.shape import Flatten, Reshape
 
 
 def write_integer(to: Writing, node: Node, op: IntegerOp) -> None:
@@ -29,15 +33,17 @@ def write_integer(to: Writing, node: Node, op: IntegerOp) -> None:
     if to.is_real(node.output):
         operands = [to.operand(name) for name in node.inputs]
         to.put_real(node.output, float_form(to.sheet, op, operands))
-    elif isinstance(op, (Clamp, Pad, Flatten, Reshape)):
-        to.put(node.output, _moved(to, node, op))
+    elif isinstance(op, Clamp | Pad | Movement | AdaptiveMaxPool):
+        to.put(node.output, _on_integers(to, node, op))
+    elif isinstance(op, PadWith):
+        _padded_with(to, node, op)
     elif isinstance(op, Requantize):
         _requantized(to, node)
     elif isinstance(op, GlobalAveragePool) and not op.keep:
         _flat_average(to, node, op)
-    elif isinstance(op, AdaptiveAveragePool2d):
+    elif isinstance(op, AdaptiveAveragePool):
         _adaptive_average(to, node, op)
-    elif isinstance(op, Add):
+    elif isinstance(op, Add | Mul):
         bounds = real_bounds(op.low, op.high, to.params(node.output))
         _fenced(to, node, replace(op, low=None, high=None), bounds)
     else:
@@ -55,11 +61,25 @@ def _requantized(to: Writing, node: Node) -> None:
     x, y = to.params(name), to.params(node.output)
     if x == y:
         to.put(node.output, to.integer(name))
-        return
+    else:
+        to.put_bounded(node.output, _onto(sheet, to.integer(name), x, y))
+
+
+def _onto(sheet: Sheet, q: str, x: QParams, y: QParams) -> str:
     ratio = sheet.number((x.scale.to(torch.float64) / y.scale).item())
-    steps = sheet.emit("DequantizeLinear", to.integer(name), ratio, zero_point_of(sheet, x))
-    q = sheet.emit("QuantizeLinear", steps, sheet.number(1.0), zero_point_of(sheet, y))
-    to.put_bounded(node.output, q)
+    steps = sheet.emit("DequantizeLinear", q, ratio, zero_point_of(sheet, x))
+    return sheet.emit("QuantizeLinear", steps, sheet.number(1.0), zero_point_of(sheet, y))
+
+
+def _padded_with(to: Writing, node: Node, op: PadWith) -> None:
+    """Moved to the grid of the result, and padded there."""
+    name, *sizes = node.inputs
+    signature, x, y = to.program.signature(node), to.params(name), to.params(node.output)
+    q = to.integer(name) if x == y else _onto(to.sheet, to.integer(name), x, y)
+    inside = bounded(to.sheet, q, y, (y.low, y.high))
+    code = to.sheet.number(op.code(signature), INTEGERS[y.type.storage])
+    amounts = [to.stored(size) for size in sizes]
+    to.put(node.output, padded(to.sheet, op, inside, to.shape(name), amounts, code))
 
 
 def _flat_average(to: Writing, node: Node, op: GlobalAveragePool) -> None:
@@ -69,7 +89,7 @@ def _flat_average(to: Writing, node: Node, op: GlobalAveragePool) -> None:
     to.put_bounded(node.output, q)
 
 
-def _adaptive_average(to: Writing, node: Node, op: AdaptiveAveragePool2d) -> None:
+def _adaptive_average(to: Writing, node: Node, op: AdaptiveAveragePool) -> None:
     """Exact sums of q - z, and one multiplier s_x / (n s_y): ONNX has no such pool to fuse."""
     sheet, (name,) = to.sheet, node.inputs
     x, y = to.params(name), to.params(node.output)
@@ -82,14 +102,16 @@ def _adaptive_average(to: Writing, node: Node, op: AdaptiveAveragePool2d) -> Non
     to.put_bounded(node.output, sheet.emit("QuantizeLinear", total, one, zero_point_of(sheet, y)))
 
 
-def _moved(to: Writing, node: Node, op: Clamp | Pad | Flatten | Reshape) -> str:
-    name, *sizes = node.inputs
-    q, params = to.integer(name), to.params(name)
+def _on_integers(to: Writing, node: Node, op: Clamp | Pad | Movement | AdaptiveMaxPool) -> str:
+    name, *operands = node.inputs
+    q, params, shape = to.integer(name), to.params(name), to.shape(name)
+    sizes = [to.stored(size) for size in operands]
     if isinstance(op, Clamp):
         return bounded(to.sheet, q, params, real_bounds(op.low, op.high, params))
     if isinstance(op, Pad):
-        zero_point = to.sheet.number(int(params.zero_point.item()), INTEGERS[params.type.storage])
-        return padded(to.sheet, op, Operand(q, to.shape(name)), zero_point)
-    if isinstance(op, Flatten):
-        return flattened(to.sheet, op, q, to.shape(name))
-    return reshaped(to.sheet, op, q, [to.stored(size) for size in sizes])
+        code = op.code(to.program.signature(node))
+        fill = to.sheet.number(code, INTEGERS[params.type.storage])
+        return padded(to.sheet, op, q, shape, sizes, fill)
+    if isinstance(op, AdaptiveMaxPool):
+        return adaptive_max(to.sheet, op, q, shape)
+    return moved(to.sheet, op, q, shape, sizes)

@@ -9,15 +9,15 @@ from zeropoint.export.onnx.refusal import Refusal
 from zeropoint.export.onnx.sheet import Array, Sheet
 from zeropoint.export.onnx.sizes import size_of
 from zeropoint.graph.value import Shape
-from zeropoint.ops.pool import AdaptiveAveragePool2d, AveragePool2d, MaxPool2d
+from zeropoint.ops.pool import AdaptiveAveragePool, AveragePool, MaxPool
 
 
-def max_pool(sheet: Sheet, op: MaxPool2d, x: str, shape: Shape) -> str:
+def max_pool(sheet: Sheet, op: MaxPool, x: str, shape: Shape) -> str:
     """MaxPool."""
     return sheet.emit("MaxPool", x, **_windows(op, shape), dilations=op.dilation)
 
 
-def average_pool(sheet: Sheet, op: AveragePool2d, x: str, shape: Shape) -> str:
+def average_pool(sheet: Sheet, op: AveragePool, x: str, shape: Shape) -> str:
     """AveragePool.
 
     Where `ceil_mode` lets windows reach beyond the padding, torch does not count what is there, but
@@ -26,7 +26,7 @@ def average_pool(sheet: Sheet, op: AveragePool2d, x: str, shape: Shape) -> str:
     """
     count_all = op.count_include_pad and not op.ceil_mode
     y = sheet.emit("AveragePool", x, **_windows(op, shape), count_include_pad=int(count_all))
-    if op.padding == (0, 0) or count_all == op.count_include_pad:
+    if not any(op.padding) or count_all == op.count_include_pad:
         return y
     size = _known(shape)
     if size is None:
@@ -35,7 +35,7 @@ def average_pool(sheet: Sheet, op: AveragePool2d, x: str, shape: Shape) -> str:
     return sheet.emit("Mul", y, sheet.constant(f"{sheet.hint}.ratio", ratio.float().numpy()))
 
 
-def _windows(op: MaxPool2d | AveragePool2d, shape: Shape) -> dict[str, int | tuple[int, ...]]:
+def _windows(op: MaxPool | AveragePool, shape: Shape) -> dict[str, int | tuple[int, ...]]:
     """The attributes that pools have in common.
 
     `ceil_mode` becomes padding where the size of the image is known: runtimes disagree about
@@ -45,7 +45,7 @@ def _windows(op: MaxPool2d | AveragePool2d, shape: Shape) -> dict[str, int | tup
     size = _known(shape)
     if size is None or not op.ceil_mode:
         return {**common, "pads": (*op.padding, *op.padding), "ceil_mode": int(op.ceil_mode)}
-    steps = op.dilation if isinstance(op, MaxPool2d) else (1, 1)
+    steps = op.dilation if isinstance(op, MaxPool) else (1,) * len(size)
     found = op.run(torch.empty(1, 1, *size, device="meta")).shape[2:]
     after = [
         max(0, (count - 1) * stride + step * (kernel - 1) + 1 - extent - before)
@@ -58,30 +58,39 @@ def _windows(op: MaxPool2d | AveragePool2d, shape: Shape) -> dict[str, int | tup
     return {**common, "pads": (*op.padding, *after)}
 
 
-def _known(shape: Shape) -> tuple[int, int] | None:
-    height, width = shape[2:]
-    both = isinstance(height, int) and isinstance(width, int)
-    return (int(height), int(width)) if both else None
+def _known(shape: Shape) -> tuple[int, ...] | None:
+    known = tuple(size for size in shape[2:] if isinstance(size, int))
+    return known if len(known) == len(shape) - 2 else None
 
 
-def window_sums(sheet: Sheet, op: AdaptiveAveragePool2d, x: str, shape: Shape) -> tuple[str, str]:
-    """The sums R x C over torch's windows, and the number of elements in each.
+def window_sums(sheet: Sheet, op: AdaptiveAveragePool, x: str, shape: Shape) -> tuple[str, str]:
+    """The sums over torch's windows, and the number of elements in each.
 
-    They may differ in length: R (height, H) holds 1 where window i sees row h, and 0 elsewhere; C
-    (W, width) alike.
+    They may differ in length: a matrix (windows, length) for each dimension holds 1 where window i
+    sees element l, and 0 elsewhere.
     """
-    counts = sheet.number(1.0)
-    height, width = op.size
-    if width is not None:
-        members = _members(sheet, x, shape, 3, width)  # (width, W)
-        x = sheet.emit("MatMul", x, sheet.emit("Transpose", members, perm=(1, 0)))
+    counts, rank = sheet.number(1.0), len(shape)
+    for axis, wanted in reversed(list(enumerate(op.size, start=2))):
+        if wanted is None:
+            continue
+        members = _members(sheet, x, shape, axis, wanted)
+        x = _times(sheet, x, members, axis, rank)
         number = _row_sums(sheet, members)
-        counts = sheet.emit("Reshape", number, sheet.integers([1, -1]))
-    if height is not None:
-        members = _members(sheet, x, shape, 2, height)  # (height, H)
-        x = sheet.emit("MatMul", members, x)
-        counts = sheet.emit("Mul", _row_sums(sheet, members), counts)  # (height, 1) (1, width)
+        column = sheet.integers([-1, *[1] * (rank - 1 - axis)])
+        counts = sheet.emit("Mul", sheet.emit("Reshape", number, column), counts)
     return x, counts
+
+
+def _times(sheet: Sheet, x: str, rows: str, axis: int, rank: int) -> str:
+    """The matrix times x along one dimension; the last two need no transposition."""
+    if axis == rank - 1:
+        return sheet.emit("MatMul", x, sheet.emit("Transpose", rows, perm=(1, 0)))
+    order = list(range(rank))
+    order[axis], order[rank - 2] = order[rank - 2], order[axis]
+    turn = axis != rank - 2
+    last = sheet.emit("Transpose", x, perm=tuple(order)) if turn else x
+    y = sheet.emit("MatMul", rows, last)
+    return sheet.emit("Transpose", y, perm=tuple(order)) if turn else y
 
 
 def _row_sums(sheet: Sheet, members: str) -> str:

@@ -9,16 +9,18 @@ The float operators say what is computed; a runtime makes one integer kernel of 
 
 from zeropoint.export.onnx.addend import intermediate_grid
 from zeropoint.export.onnx.floats import convolution
+from zeropoint.export.onnx.functions import applied, is_writable, looked_up
 from zeropoint.export.onnx.grids import dequantized, is_wide, quantized
 from zeropoint.export.onnx.rows import as_rows, from_rows
 from zeropoint.export.onnx.writing import Writing
 from zeropoint.graph.graph import Node
 from zeropoint.ops.accumulate import real_bounds
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Conv
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.table import Table, has_gaps
 
 
-def write_conv(to: Writing, node: Node, op: Conv2d, exact: bool) -> None:
+def write_conv(to: Writing, node: Node, op: Conv, exact: bool) -> None:
     """Conv, or Conv and Add."""
     x, weight, bias, *addend = (to.real(name) for name in node.inputs)
     y = convolution(to.sheet, op, "Conv", x, weight, bias)
@@ -27,12 +29,21 @@ def write_conv(to: Writing, node: Node, op: Conv2d, exact: bool) -> None:
         to.put_real(node.output, y)
         return
     bounds = real_bounds(op.low, op.high, params)
+    if not exact and (addend or op.function):
+        grid = intermediate_grid(to.program, node, bounds)
+        y = dequantized(to.sheet, quantized(to.sheet, y, grid), grid)
     for other in addend:
-        if not exact:
-            grid = intermediate_grid(to.program, node, bounds)
-            y = dequantized(to.sheet, quantized(to.sheet, y, grid), grid)
         y = to.sheet.emit("Add", y, other)
-    to.narrow(node.output, y, bounds)
+    to.narrow(node.output, applied(to.sheet, op.function, y), bounds)
+
+
+def write_table(to: Writing, node: Node, op: Table) -> None:
+    """The function's own operators, or what is read off its table."""
+    if is_writable(op.steps) and not has_gaps(op, to.params(node.inputs[0])):
+        to.narrow(node.output, applied(to.sheet, op.steps, to.real(node.inputs[0])))
+        return
+    q = to.integer(node.inputs[0])
+    to.put(node.output, looked_up(to.sheet, op, q, to.program.signature(node)))
 
 
 def write_linear(to: Writing, node: Node, op: Linear) -> None:
@@ -46,6 +57,6 @@ def write_linear(to: Writing, node: Node, op: Linear) -> None:
     if is_wide(params):
         to.put_real(node.output, from_rows(to.sheet, y, x, shape, outputs))
         return
-    q = quantized(to.sheet, y, params)
+    q = quantized(to.sheet, applied(to.sheet, op.function, y), params)
     bounds = real_bounds(op.low, op.high, params)
     to.put_bounded(node.output, from_rows(to.sheet, q, x, shape, outputs), bounds)

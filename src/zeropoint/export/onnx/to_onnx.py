@@ -17,11 +17,13 @@ from zeropoint.export.onnx.sizes import size_arithmetic, size_of
 from zeropoint.export.onnx.writing import Writing
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
-from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv import Conv
+from zeropoint.ops.conv_transpose import ConvTranspose
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.ops.table import Table
 from zeropoint.program.program import Program
 
 OLDEST_OPSET = 13
@@ -100,10 +102,14 @@ def _write(to: Writing, node: Node, wanted: Wanted) -> None:
         to.narrow(node.output, to.real(node.inputs[0]))
     elif not to.program.is_integer(node):
         _write_float(to, node)
-    elif isinstance(op, Conv2d):
+    elif isinstance(op, Conv):
         layers.write_conv(to, node, op, wanted.exact)
+    elif isinstance(op, ConvTranspose):
+        qoperator.write_conv_transpose(to, node, op)
     elif isinstance(op, Linear):
         layers.write_linear(to, node, op)
+    elif isinstance(op, Table):
+        layers.write_table(to, node, op)
     else:
         assert isinstance(op, IntegerOp)  # Program.verify says so
         write_integer(to, node, op)

@@ -18,28 +18,51 @@ from typing import Any
 
 import numpy as np
 
+from zeropoint.export.openvino.functions import applied
 from zeropoint.export.openvino.grids import fake_quantize, levels_of, real
-from zeropoint.graph.op import Op
+from zeropoint.export.openvino.movement import FORMS as MOVEMENTS
+from zeropoint.export.openvino.movement import extents, padded, resized
+from zeropoint.graph.op import Op, Signature
 from zeropoint.graph.value import Value
 from zeropoint.ops.accumulate import real_bounds
 from zeropoint.ops.add import Add
 from zeropoint.ops.batch_norm import BatchNorm
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
-from zeropoint.ops.conv import Conv2d
-from zeropoint.ops.linear import Linear
-from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
-from zeropoint.ops.pad import Pad
-from zeropoint.ops.pool import AdaptiveAveragePool2d, AveragePool2d, GlobalAveragePool, MaxPool2d
-from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
-from zeropoint.ops.shape import (
-    COMPUTED,
-    INFER,
-    Flatten,
-    Reshape,
-    SizeArithmetic,
-    SizeOf,
+from zeropoint.ops.conv import Conv, Conv1d, Conv2d, Conv3d
+from zeropoint.ops.conv_transpose import (
+    ConvTranspose,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
 )
+from zeropoint.ops.extremes import Maximum, Minimum
+from zeropoint.ops.linear import Linear
+from zeropoint.ops.matmul import MatMul
+from zeropoint.ops.mul import Mul
+from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
+from zeropoint.ops.pad import CONSTANT, Pad, PadWith
+from zeropoint.ops.pool import (
+    AdaptiveAveragePool,
+    AdaptiveAveragePool1d,
+    AdaptiveAveragePool2d,
+    AdaptiveAveragePool3d,
+    AdaptiveMaxPool,
+    AveragePool,
+    AveragePool1d,
+    AveragePool2d,
+    AveragePool3d,
+    GlobalAveragePool,
+    MaxPool,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
+from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
+from zeropoint.ops.reduce import Mean, Sum
+from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.ops.table import Table
+from zeropoint.ops.upsample import Interpolate
 
 SLACK = 0.25
 """Of a step: the plugin takes a Clamp behind a FakeQuantize into it, with the next lower code."""
@@ -77,13 +100,13 @@ def clamped(x: Output, low: float | None, high: float | None) -> Output:
     return ops.clamp(x, float(min(bottom, top)), float(top))
 
 
-def _conv2d(op: Conv2d, operands: Sequence[Output], values: Values) -> Output:
+def _conv(op: Conv, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
     x, weight, bias, *addend = operands
     padding = list(op.padding)
     if may_see_only_padding(op, [int(n) for n in values[1].shape[2:]]):
-        x, padding = _padded_first(x, values[0], padding), [0, 0]
+        x, padding = _padded_first(x, values[0], padding), [0] * len(padding)
     if may_miscount(op, [int(n) for n in values[1].shape]):
         x = as_it_is(x, values[0])
     geometry = (list(op.stride), padding, padding, list(op.dilation))
@@ -93,10 +116,45 @@ def _conv2d(op: Conv2d, operands: Sequence[Output], values: Values) -> Output:
         out, *rest = values[1].shape
         grouped = np.array([op.groups, int(out) // op.groups, *rest])
         y = ops.group_convolution(x, ops.reshape(weight, grouped, False), *geometry)
-    y = ops.add(y, ops.reshape(bias, np.array([1, -1, 1, 1]), False))
+    y = ops.add(y, _column(bias, len(padding)))
     for other in addend:
         y = ops.add(y, other)
-    return clamped(y, op.low, op.high)
+    return clamped(applied(op.function, y), op.low, op.high)
+
+
+def _column(bias: Output, rank: int) -> Output:
+    from openvino import opset14 as ops
+
+    return ops.reshape(bias, np.array([1, -1, *[1] * rank]), False)
+
+
+def _conv_transpose(op: ConvTranspose, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    x, weight, bias = operands
+    outputs, inputs, *kernel = (int(n) for n in values[1].shape)
+    grouped = np.array([op.groups, outputs // op.groups, inputs, *kernel])
+    order = np.array([0, 2, 1, *range(3, len(grouped))])
+    columns = ops.transpose(ops.reshape(weight, grouped, False), order)  # (g, C / g, O / g, ...)
+    window = {
+        "pads_begin": list(op.padding),
+        "pads_end": list(op.padding),
+        "dilations": list(op.dilation),
+        "output_padding": list(op.output_padding),
+    }
+    if op.groups == 1:
+        columns = ops.squeeze(columns, np.array([0]))
+        y = ops.convolution_backprop_data(x, columns, list(op.stride), **window)
+    else:
+        y = ops.group_convolution_backprop_data(x, columns, list(op.stride), **window)
+    return clamped(applied(op.function, ops.add(y, _column(bias, len(kernel)))), op.low, op.high)
+
+
+def _matmul(op: MatMul, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    a, b = (as_it_is(x, value) for x, value in zip(operands, values, strict=True))
+    return ops.matmul(a, b, False, False)
 
 
 def _padded_first(x: Output, value: Value, padding: Sequence[int]) -> Output:
@@ -121,7 +179,8 @@ def _linear(op: Linear, operands: Sequence[Output], values: Values) -> Output:
     # The plugin drops a bias that is alike for all channels, and then takes two linear layers in a
     # row for a perceptron of float32, whose result is wrong.
     distinct = DISTINCT * np.arange(int(values[1].shape[0]), dtype=np.float32)
-    return clamped(ops.add(y, ops.add(bias, ops.constant(distinct))), op.low, op.high)
+    y = ops.add(y, ops.add(bias, ops.constant(distinct)))
+    return clamped(applied(op.function, y), op.low, op.high)
 
 
 def _by_convolution(x: Output, weight: Output, values: Values) -> Output:
@@ -134,14 +193,44 @@ def _by_convolution(x: Output, weight: Output, values: Values) -> Output:
     y = ops.convolution(pixels, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
     rank = len(values[0].shape)
     last = ops.constant(np.array([outputs]))
-    size = ops.concat([_slice(ops.shape_of(x), 0, rank - 1), last], 0)
+    size = ops.concat([extents(ops.shape_of(x), 0, rank - 1), last], 0)
     return ops.reshape(y, size, False)
 
 
 def _add(op: Add, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
-    return clamped(ops.add(*operands), op.low, op.high)
+    a, b = operands
+    if op.alpha == -1.0:
+        return clamped(ops.subtract(a, b), op.low, op.high)
+    scaled = b if op.alpha == 1.0 else ops.multiply(b, np.float32(op.alpha))
+    return clamped(ops.add(a, scaled), op.low, op.high)
+
+
+def _mul(op: Mul, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    y = ops.multiply(*operands)
+    if op.low is None and op.high is None:
+        return y
+    # The plugin would move a Clamp to the other side of a constant factor, even of zero.
+    return clamped(ops.maximum(y, np.finfo(np.float32).min), op.low, op.high)
+
+
+def _maximum(op: Maximum, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    return ops.maximum(*operands)
+
+
+def _minimum(op: Minimum, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    return ops.minimum(*operands)
+
+
+def _table(op: Table, operands: Sequence[Output], values: Values) -> Output:
+    return applied(op.steps, operands[0])
 
 
 def _clamp(op: Clamp, operands: Sequence[Output], values: Values) -> Output:
@@ -159,14 +248,55 @@ def _concat(op: Concat, operands: Sequence[Output], values: Values) -> Output:
 
 
 def _pad(op: Pad, operands: Sequence[Output], values: Values) -> Output:
-    rank, given = len(values[0].shape), op.amounts
-    before, after = [0] * rank, [0] * rank
-    for i in range(len(given) // 2):
-        before[rank - 1 - i], after[rank - 1 - i] = given[2 * i], given[2 * i + 1]
-    return _with_zeros(operands[0], values[0], before, after)
+    x, *sizes = operands
+    value, params = values[0], values[0].params
+    fill = op.value
+    if params is not None:
+        fill = real(op.code(Signature((params,), params)), params)
+    # A scale may go through moved elements, but not past a constant that it does not scale.
+    constant = op.mode == CONSTANT and (_has_zero_point(value) or op.value != 0.0)
+    return padded(op, as_it_is(x, value) if constant else x, sizes, len(value.shape), fill)
 
 
-def _max_pool(op: MaxPool2d, operands: Sequence[Output], values: Values) -> Output:
+def _pad_with(op: PadWith, operands: Sequence[Output], values: Values) -> Output:
+    x, *sizes = operands
+    return padded(op, as_it_is(x, values[0]), sizes, len(values[0].shape), op.value)
+
+
+def _mean(op: Mean, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    return ops.reduce_mean(operands[0], np.array(op.axes), op.keep)
+
+
+def _sum(op: Sum, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    return ops.reduce_sum(operands[0], np.array(op.axes), op.keep)
+
+
+def _interpolate(op: Interpolate, operands: Sequence[Output], values: Values) -> Output:
+    """Lines as images of one row, which the plugin has a kernel for."""
+    from openvino import opset14 as ops
+
+    x, *sizes = operands
+    corners = "align_corners" if op.align_corners else "half_pixel"
+    x = as_it_is(x, values[0])
+    if len(values[0].shape) > 3:
+        return resized(x, op.factors, op.size, sizes, "linear_onnx", corners)
+    row = np.array([2])
+    factors, size = op.factors and (1.0, *op.factors), op.size and (1, *op.size)
+    y = resized(ops.unsqueeze(x, row), factors, size, sizes, "linear_onnx", corners)
+    return ops.squeeze(y, row)
+
+
+def _adaptive_max(op: AdaptiveMaxPool, operands: Sequence[Output], values: Values) -> Output:
+    from openvino import opset14 as ops
+
+    return ops.adaptive_max_pool(operands[0], _wanted(op, operands[0]), "i32").output(0)
+
+
+def _max_pool(op: MaxPool, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
     window = (list(op.stride), list(op.dilation), list(op.padding), list(op.padding))
@@ -179,12 +309,12 @@ def _max_pool(op: MaxPool2d, operands: Sequence[Output], values: Values) -> Outp
     return ops.maximum(largest, np.float32(lowest)) if _may_see_only_padding(op) else largest
 
 
-def _may_see_only_padding(op: MaxPool2d) -> bool:
+def _may_see_only_padding(op: MaxPool) -> bool:
     sides = zip(op.padding, op.dilation, strict=True)
     return any(padding > 0 and dilation > 1 for padding, dilation in sides)
 
 
-def _average_pool(op: AveragePool2d, operands: Sequence[Output], values: Values) -> Output:
+def _average_pool(op: AveragePool, operands: Sequence[Output], values: Values) -> Output:
     (x,), (value,) = operands, values
     if not op.count_include_pad or not any(op.padding):  # what is beyond is never counted
         return _averages(x, op, op.padding)
@@ -195,7 +325,7 @@ def _average_pool(op: AveragePool2d, operands: Sequence[Output], values: Values)
 
 
 def _averages(
-    x: Output, op: AveragePool2d, padding: Sequence[int], *, counts_padding: bool = False
+    x: Output, op: AveragePool, padding: Sequence[int], *, counts_padding: bool = False
 ) -> Output:
     from openvino import opset14 as ops
 
@@ -205,29 +335,39 @@ def _averages(
     return ops.avg_pool(x, stride, sides, sides, kernel, not counts_padding, rounding)
 
 
-def _averages_beyond(x: Output, value: Value, op: AveragePool2d) -> Output:
+def _averages_beyond(x: Output, value: Value, op: AveragePool) -> Output:
     """Where windows reach beyond the padding, torch counts the one and not the other."""
     from openvino import opset14 as ops
 
-    windows = (list(op.stride), [1, 1], list(op.padding), list(op.padding), list(op.kernel))
+    rank = len(op.kernel)
+    sides = list(op.padding)
+    windows = (list(op.stride), [1] * rank, sides, sides, list(op.kernel))
     size = ops.shape_of(ops.max_pool(x, *windows, "ceil_torch", "explicit").output(0))
-    sides = [0, 0, *op.padding]
-    y = _averages(_with_zeros(x, value, sides, sides), op, (0, 0))
-    begin, step, axes = (np.array(n) for n in ([0, 0], [1, 1], [2, 3]))
-    return ops.slice(y, begin, _slice(size, 2, 4), step, axes)  # no window begins in the padding
+    around = [0, 0, *sides]
+    y = _averages(_with_zeros(x, value, around, around), op, (0,) * rank)
+    begin, step, axes = (np.array(n) for n in ([0] * rank, [1] * rank, range(2, rank + 2)))
+    return ops.slice(
+        y, begin, extents(size, 2, rank + 2), step, axes
+    )  # no window begins in the padding
 
 
-def _adaptive(op: AdaptiveAveragePool2d, operands: Sequence[Output], values: Values) -> Output:
+def _adaptive(op: AdaptiveAveragePool, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
-    size = ops.shape_of(operands[0])
-    wanted = [
-        ops.constant(np.array([wanted]))
-        if wanted is not None
-        else ops.gather(size, ops.constant(np.array([2 + axis])), ops.constant(0))
-        for axis, wanted in enumerate(op.size)
+    return ops.adaptive_avg_pool(operands[0], _wanted(op, operands[0]))
+
+
+def _wanted(op: AdaptiveAveragePool | AdaptiveMaxPool, x: Output) -> Output:
+    """The size of the result; None is that of x."""
+    from openvino import opset14 as ops
+
+    sizes = [
+        extents(ops.shape_of(x), axis, axis + 1)
+        if wanted is None
+        else ops.constant(np.array([wanted]))
+        for axis, wanted in enumerate(op.size, start=2)
     ]
-    return ops.adaptive_avg_pool(operands[0], ops.concat(wanted, 0))
+    return ops.concat(sizes, 0)
 
 
 def _global(op: GlobalAveragePool, operands: Sequence[Output], values: Values) -> Output:
@@ -236,48 +376,11 @@ def _global(op: GlobalAveragePool, operands: Sequence[Output], values: Values) -
     return ops.reduce_mean(operands[0], np.array([2, 3]), op.keep)
 
 
-def _flatten(op: Flatten, operands: Sequence[Output], values: Values) -> Output:
-    from openvino import opset14 as ops
-
-    rank = len(values[0].shape)
-    last = op.end % rank
-    if last == rank - 1:  # the usual one: what stands before is kept as it is
-        return ops.reshape(operands[0], np.array([0] * op.start + [-1]), True)
-    size = ops.shape_of(operands[0])
-    parts = [ops.constant(np.array([-1]))]
-    if op.start:
-        parts.insert(0, _slice(size, 0, op.start))
-    parts.append(_slice(size, last + 1, rank))
-    return ops.reshape(operands[0], ops.concat(parts, 0), False)
-
-
-def _slice(size: Output, begin: int, end: int) -> Output:
-    from openvino import opset14 as ops
-
-    return ops.gather(size, ops.constant(np.arange(begin, end)), ops.constant(0))
-
-
-def _reshape(op: Reshape, operands: Sequence[Output], values: Values) -> Output:
-    from openvino import opset14 as ops
-
-    x, *sizes = operands
-    if COMPUTED not in op.shape:
-        return ops.reshape(x, np.array(op.shape), True)
-    computed = iter(sizes)
-    entries = [
-        ops.reshape(next(computed), np.array([1]), False)
-        if entry == COMPUTED
-        else ops.constant(np.array([entry if entry != INFER else -1]))
-        for entry in op.shape
-    ]
-    return ops.reshape(x, ops.concat(entries, 0), True)
-
-
 def _size_of(op: SizeOf, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
     axis = op.axis % len(values[0].shape)
-    return _slice(ops.shape_of(operands[0]), axis, axis + 1)
+    return extents(ops.shape_of(operands[0]), axis, axis + 1)
 
 
 def _size_arithmetic(op: SizeArithmetic, operands: Sequence[Output], values: Values) -> Output:
@@ -315,18 +418,30 @@ def _nothing(op: Op, operands: Sequence[Output], values: Values) -> Output:
 
 
 FORMS: dict[type[Op], Callable[[Any, Sequence[Output], Values], Output]] = {
-    Conv2d: _conv2d,
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d), _conv),
+    **dict.fromkeys((ConvTranspose1d, ConvTranspose2d, ConvTranspose3d), _conv_transpose),
+    MatMul: _matmul,
     Linear: _linear,
     Add: _add,
+    Mul: _mul,
+    Maximum: _maximum,
+    Minimum: _minimum,
+    Table: _table,
     Clamp: _clamp,
     Concat: _concat,
     Pad: _pad,
-    MaxPool2d: _max_pool,
-    AveragePool2d: _average_pool,
-    AdaptiveAveragePool2d: _adaptive,
+    PadWith: _pad_with,
+    **MOVEMENTS,
+    Mean: _mean,
+    Sum: _sum,
+    Interpolate: _interpolate,
+    AdaptiveMaxPool: _adaptive_max,
+    **dict.fromkeys((MaxPool1d, MaxPool2d, MaxPool3d), _max_pool),
+    **dict.fromkeys((AveragePool1d, AveragePool2d, AveragePool3d), _average_pool),
+    **dict.fromkeys(
+        (AdaptiveAveragePool1d, AdaptiveAveragePool2d, AdaptiveAveragePool3d), _adaptive
+    ),
     GlobalAveragePool: _global,
-    Flatten: _flatten,
-    Reshape: _reshape,
     SizeOf: _size_of,
     SizeArithmetic: _size_arithmetic,
     BatchNorm: _batch_norm,

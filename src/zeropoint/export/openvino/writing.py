@@ -11,14 +11,18 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.atomic import write as write_file
 from zeropoint.export.format import Format
 from zeropoint.export.openvino.forms import FORMS
+from zeropoint.export.openvino.functions import looked_up, needs_table, unwritable
 from zeropoint.export.openvino.grids import constant, fake_quantize
 from zeropoint.export.openvino.islands import island, island_refusal
 from zeropoint.export.openvino.package import import_openvino
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import Grid, IntegerOp
 from zeropoint.ops.clamp import Clamp
+from zeropoint.ops.conv import Convolution
+from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.pad import Pad
+from zeropoint.ops.table import Table
 from zeropoint.program.program import Program
 
 Output = Any  # an openvino.Output: the package is optional and its types are generated
@@ -28,14 +32,25 @@ RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def refusal(program: Program) -> str | None:
-    """The first operator of an island that has no counterpart here, with its layer."""
+    """The first operator that has no counterpart here, with its layer."""
     for node in program.graph.nodes:
-        if not isinstance(node.op, Opaque):
-            continue
-        why = island_refusal(node.op, [program.graph.values[name] for name in node.inputs])
+        why = _why_not(program, node)
         if why is not None:
             return f"{node.origin.layer or node.output}: {why}"
     return None
+
+
+def _why_not(program: Program, node: Node) -> str | None:
+    op = node.op
+    if isinstance(op, Opaque):
+        return island_refusal(op, [program.graph.values[name] for name in node.inputs])
+    if isinstance(op, Pad) and op.mode == "circular" and None in op.amounts:
+        return "circular padding by amounts that only the run knows"
+    function = op.function if isinstance(op, Convolution | Linear) else ()
+    if isinstance(op, Table) and not program.is_integer(node):
+        function = op.steps
+    unknown = unwritable(function)
+    return f"the function {unknown!r} of real numbers" if unknown else None
 
 
 def write(program: Program, path: str | os.PathLike[str], **options: Any) -> None:
@@ -91,6 +106,9 @@ class _Writing:
         values = [self._graph.values[name] for name in node.inputs]
         if isinstance(node.op, Opaque):
             results = island(node.op, operands, values)
+        elif isinstance(node.op, Table) and needs_table(node.op, values[0]):
+            result = self._graph.values[node.output]
+            results = [looked_up(node.op, *operands, *values, result)]
         else:
             results = [FORMS[type(node.op)](node.op, operands, values)]
         for name, real in zip(node.outputs, results, strict=True):

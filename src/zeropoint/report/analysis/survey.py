@@ -13,7 +13,7 @@ from zeropoint.graph.graph import Graph
 from zeropoint.graph.walk import walk
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Statistics
-from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.title import title
 from zeropoint.program.program import Program
 from zeropoint.report.analysis.analysis import Analysis, Channels, Effect, LayerAnalysis, Noise
 from zeropoint.report.analysis.effects import Effects, OutputError
@@ -123,7 +123,7 @@ def _layer_name(unit: Unit) -> str:
 def _operator(unit: Unit) -> str:
     if unit.node is None:
         return "input"
-    return unit.node.op.target if isinstance(unit.node.op, Opaque) else unit.node.op.name
+    return title(unit.node.op)
 
 
 def _codes(grid: QParams) -> int:

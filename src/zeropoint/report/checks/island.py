@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from zeropoint.graph.graph import Node
-from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.title import title
 from zeropoint.report.analysis.finding import Change, Finding
 from zeropoint.report.checks.evidence import Case, Evidence
 
@@ -65,5 +65,5 @@ def _reads_integers(case: Case, node: Node) -> bool:
 
 
 def _spelled(node: Node) -> str:
-    name = node.op.target if isinstance(node.op, Opaque) else node.op.name
+    name = title(node.op)
     return f"{node.origin.layer}: {name}" if node.origin.layer else name

@@ -22,7 +22,7 @@ from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.graph.value import Size
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.observation import Observation
-from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.title import title
 from zeropoint.plan import Own, Plan
 from zeropoint.program.program import Program
 from zeropoint.report.compare import Comparison
@@ -224,7 +224,7 @@ def _box(graph: Graph, program: Program, node: Node, units: set[str]) -> Json:
     return {
         "id": node.output,
         "name": node.origin.layer or node.output,
-        "operator": node.op.target if isinstance(node.op, Opaque) else node.op.name,
+        "operator": title(node.op),
         "value": next((name for name in node.outputs if name in units), None),
         "kind": "float" if reason else "integer",
         "reason": reason,

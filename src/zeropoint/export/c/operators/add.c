@@ -7,9 +7,10 @@ static void add(const struct addition *p, const uint8_t *a, const uint8_t *b, ui
                 const int32_t at = i * p->a_stride[0] + j * p->a_stride[1] + k * p->a_stride[2];
                 const int32_t bt = i * p->b_stride[0] + j * p->b_stride[1] + k * p->b_stride[2];
                 for (int32_t l = 0; l < p->extent[3]; l++) {
-                    *out++ = requantize_sum(a[at + l * p->a_stride[3]] - p->a_zero, p->a_multiplier,
-                                            b[bt + l * p->b_stride[3]] - p->b_zero, p->b_multiplier,
-                                            &p->grid);
+                    const int32_t first = a[at + l * p->a_stride[3]] - p->a_zero;
+                    const int32_t second = b[bt + l * p->b_stride[3]] - p->b_zero;
+                    *out++ = requantize_sum(first, p->a_multiplier, p->b_sign * second,
+                                            p->b_multiplier, &p->grid);
                 }
             }
         }

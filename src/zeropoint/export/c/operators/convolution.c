@@ -17,4 +17,7 @@ struct convolution {
     struct multiplier addend_multiplier;
     int32_t addend_zero;
     struct grid grid;
+    int32_t stairs; /* of a function: how many, where they are, and the codes between them */
+    const int32_t *thresholds;
+    const uint8_t *codes;
 };

@@ -8,4 +8,7 @@ struct dense {
     const int32_t *bias;
     const struct multiplier *multiplier; /* one for each output feature */
     struct grid grid;
+    int32_t stairs; /* of a function: how many, where they are, and the codes between them */
+    const int32_t *thresholds;
+    const uint8_t *codes;
 };

@@ -1,8 +1,8 @@
 """Elementwise operators."""
 
-import math
 from collections.abc import Mapping
 
+from zeropoint.export.onnx import functions
 from zeropoint.export.onnx.aten.arguments import Argument, Rule, extent_of, rank, tensor
 from zeropoint.export.onnx.floats import Operand
 from zeropoint.export.onnx.sheet import Sheet
@@ -13,6 +13,15 @@ def unary(operator: str) -> Rule:
 
     def rule(sheet: Sheet, x: Operand) -> str:
         return sheet.emit(operator, x.name)
+
+    return rule
+
+
+def function(name: str) -> Rule:
+    """A function of one value, whose numbers follow its operand."""
+
+    def rule(sheet: Sheet, x: Operand, *numbers: float) -> str:
+        return functions.WRITERS[name](sheet, x.name, *numbers)
 
     return rule
 
@@ -35,59 +44,10 @@ def rsub(sheet: Sheet, a: Argument, b: Argument, alpha: float = 1) -> str:
     return sheet.emit("Sub", tensor(sheet, b), right)
 
 
-def rsqrt(sheet: Sheet, x: Operand) -> str:
-    """1 / sqrt(x)."""
-    return sheet.emit("Reciprocal", sheet.emit("Sqrt", x.name))
-
-
-def silu(sheet: Sheet, x: Operand) -> str:
-    """The product x sigmoid(x)."""
-    return sheet.emit("Mul", x.name, sheet.emit("Sigmoid", x.name))
-
-
-def hardsigmoid(sheet: Sheet, x: Operand) -> str:
-    """clamp(x / 6 + 1 / 2, 0, 1)."""
-    sixth = sheet.emit("Div", x.name, sheet.number(6.0))
-    shifted = sheet.emit("Add", sixth, sheet.number(0.5))
-    return sheet.emit("Clip", shifted, sheet.number(0.0), sheet.number(1.0))
-
-
-def hardswish(sheet: Sheet, x: Operand) -> str:
-    """The product x hardsigmoid(x)."""
-    return sheet.emit("Mul", x.name, hardsigmoid(sheet, x))
-
-
 def gelu(sheet: Sheet, x: Operand, approximate: str = "none") -> str:
     """The normal distribution up to x, times x; by erf, or by tanh as torch approximates it."""
-    half = sheet.emit("Mul", x.name, sheet.number(0.5))
-    one = sheet.number(1.0)
-    if approximate == "none":
-        inner = sheet.emit("Erf", sheet.emit("Mul", x.name, sheet.number(math.sqrt(0.5))))
-    else:
-        square = sheet.emit("Mul", x.name, x.name)
-        factor = sheet.emit("Mul", square, sheet.number(0.044715))
-        factor = sheet.emit("Mul", x.name, sheet.emit("Add", factor, one))
-        inner = sheet.emit("Tanh", sheet.emit("Mul", factor, sheet.number(math.sqrt(2 / math.pi))))
-    return sheet.emit("Mul", half, sheet.emit("Add", inner, one))
-
-
-def mish(sheet: Sheet, x: Operand) -> str:
-    """The product x tanh(softplus(x))."""
-    inner = sheet.emit("Tanh", sheet.emit("Softplus", x.name))
-    return sheet.emit("Mul", x.name, inner)
-
-
-def softplus(sheet: Sheet, x: Operand, beta: float = 1, threshold: float = 20) -> str:
-    """log(1 + exp(beta x)) / beta."""
-    if beta == 1:
-        return sheet.emit("Softplus", x.name)
-    factor = sheet.number(float(beta))
-    return sheet.emit("Div", sheet.emit("Softplus", sheet.emit("Mul", x.name, factor)), factor)
-
-
-def leaky_relu(sheet: Sheet, x: Operand, slope: float = 0.01) -> str:
-    """Itself, or slope x below zero."""
-    return sheet.emit("LeakyRelu", x.name, alpha=float(slope))
+    write = functions.gelu if approximate == "none" else functions.gelu_tanh
+    return write(sheet, x.name)
 
 
 def elu(
@@ -96,7 +56,7 @@ def elu(
     """Itself, or alpha (exp(x) - 1) below zero."""
     if scale != 1 or input_scale != 1:
         raise ValueError("scale or input_scale other than 1")
-    return sheet.emit("Elu", x.name, alpha=float(alpha))
+    return functions.elu(sheet, x.name, alpha)
 
 
 def prelu(sheet: Sheet, x: Operand, weight: Operand) -> str:
@@ -120,34 +80,27 @@ def where(sheet: Sheet, condition: Operand, a: Operand, b: Operand) -> str:
     return sheet.emit("Where", condition.name, a.name, b.name)
 
 
-UNARY = {
-    "abs": "Abs", "ceil": "Ceil", "cos": "Cos", "erf": "Erf", "exp": "Exp", "floor": "Floor",
-    "log": "Log", "neg": "Neg", "reciprocal": "Reciprocal", "relu": "Relu", "round": "Round",
-    "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "softsign": "Softsign", "sqrt": "Sqrt",
-    "tanh": "Tanh",
-}  # fmt: skip
+FUNCTIONS = (
+    "abs", "ceil", "cos", "erf", "exp", "floor", "hardsigmoid", "hardswish", "leaky_relu", "log",
+    "mish", "neg", "reciprocal", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus",
+    "softsign", "sqrt", "tanh",
+)  # fmt: skip
 BINARY = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div"}
 
 RULES: Mapping[str, Rule] = {
-    **{f"aten.{name}.default": unary(operator) for name, operator in UNARY.items()},
+    **{f"aten.{name}.default": function(name) for name in FUNCTIONS},
     **{
         f"aten.{name}.{kind}": binary(operator)
         for name, operator in BINARY.items()
         for kind in ("Tensor", "Scalar")
     },
+    "aten.relu.default": unary("Relu"),
     "aten.pow.Tensor_Scalar": binary("Pow"),
     "aten.pow.Tensor_Tensor": binary("Pow"),
     "aten.maximum.default": binary("Max"),
     "aten.minimum.default": binary("Min"),
     "aten.rsub.Scalar": rsub,
-    "aten.rsqrt.default": rsqrt,
-    "aten.silu.default": silu,
-    "aten.hardsigmoid.default": hardsigmoid,
-    "aten.hardswish.default": hardswish,
     "aten.gelu.default": gelu,
-    "aten.mish.default": mish,
-    "aten.softplus.default": softplus,
-    "aten.leaky_relu.default": leaky_relu,
     "aten.elu.default": elu,
     "aten.prelu.default": prelu,
     "aten.clamp.default": clamp,

@@ -1,0 +1,54 @@
+"""Sizes that the capture fixes although the model does not.
+
+    y = y[:, :, : int(x.shape[2])]        the graph holds for one height only
+
+A linear layer behind a flatten fixes the image as well, but there the model itself takes no other.
+So the model is asked: a size is worth a warning if the model runs on another one.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from zeropoint.graph.graph import Graph
+from zeropoint.notice import warn
+
+NAMES = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
+"""Of the dimensions after batch and channels, by the number of all."""
+
+
+def warn_of_fixed_sizes(model: nn.Module, example: Sequence[Tensor], graph: Graph) -> None:
+    """One warning for each input of the graph whose sizes the model would leave free."""
+    for index, (name, x) in enumerate(zip(graph.inputs, example, strict=False)):
+        shape = graph.values[name].shape
+        # torch takes an extent of 1 for a constant of the model: the example says nothing about it.
+        fixed = [axis for axis in range(2, len(shape)) if shape[axis] == x.shape[axis] > 1]
+        free = [axis for axis in fixed if _runs_on(model, example, index, [axis])]
+        if fixed and not free and _runs_on(model, example, index, fixed):
+            free = fixed
+        if free and len(shape) in NAMES:
+            warn(_sentence(name, shape, free))
+
+
+def _sentence(name: str, shape: Sequence[int | str], axes: Sequence[int]) -> str:
+    names = " and the ".join(NAMES[len(shape)][axis - 2] for axis in axes)
+    sizes = " x ".join(str(shape[axis]) for axis in axes)
+    return (
+        f"the model fixes the {names} of its input {name!r} to {sizes}: the quantized network "
+        "takes no other, though the model does; where its forward() turns a size into a number or "
+        "compares it, as int(x.shape[2]) does, compute with x.shape[2] itself"
+    )
+
+
+def _runs_on(model: nn.Module, example: Sequence[Tensor], index: int, axes: Sequence[int]) -> bool:
+    """True if the model takes the example's first sample with twice the extent along some axes."""
+    samples = [x[:1] for x in example]
+    for axis in axes:
+        samples[index] = torch.cat([samples[index]] * 2, axis)
+    try:
+        with torch.no_grad():
+            model(*samples)
+    except Exception:  # whatever the user's code raises
+        return False
+    return True

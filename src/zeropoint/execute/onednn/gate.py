@@ -1,0 +1,80 @@
+"""An image times one number for each of its channels, as in squeeze-and-excitation.
+
+    q_y = clamp(round(factor q_x + offset))        factor = M (q_g - z_g),  offset = z_y - factor z_x
+
+One image is one execution: oneDNN has no fast kernel for numbers that differ between images.
+"""
+
+import torch
+from torch import Tensor
+
+from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.post_ops import PostOp
+from zeropoint.execute.onednn.primitive import DST, F32, SRC, U8, Made, Pool, Primitive, strided
+from zeropoint.execute.onednn.primitive import images as image_layout
+
+ADD, MUL = 0x1FFF0, 0x1FFF1
+FACTORS = 2
+"""The second operand."""
+
+OFFSETS = 32768 | 2
+"""The second operand of the first post-operation."""
+
+
+class Gate(Primitive):
+    """uint8 images (N, C, H, W) in channels_last, times factors (N, C) and plus offsets."""
+
+    def __init__(
+        self,
+        library: Library,
+        pool: Pool,
+        *,
+        channels: int,
+        zero_points: tuple[int, int],
+        bounds: tuple[PostOp, ...],
+    ) -> None:
+        super().__init__(library, pool)
+        self._before, self._after = zero_points
+        self._bounds = bounds
+        self._row = strided(library, [1, channels, 1, 1], [channels, 1, channels, channels], F32)
+        self._constants = tuple(
+            (operand, self._row, torch.zeros(channels)) for operand in (FACTORS, OFFSETS)
+        )
+
+    def times(self, x: Tensor, factors: Tensor) -> Tensor:
+        """The codes of x times `factors`, float32 (N, C): steps of the result for each of x."""
+        y = self._output(tuple(x.shape))
+        if not x.numel():
+            return y
+        offsets = torch.add(factors.mul(-self._before), self._after)
+        bound = self._bound(x[:1])
+        for image in range(len(x)):
+            bound.point(SRC, x.data_ptr() + image * x.stride(0))
+            bound.point(DST, y.data_ptr() + image * y.stride(0))
+            bound.point(FACTORS, factors.data_ptr() + image * factors.stride(0) * 4)
+            bound.point(OFFSETS, offsets.data_ptr() + image * offsets.stride(0) * 4)
+            bound.run()
+        return y
+
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+        library = self._library
+        source, target = image_layout(library, shape, U8), image_layout(library, shape, U8)
+        attributes, post = library.create("primitive_attr"), library.create("post_ops")
+        library.call("post_ops_append_binary", post, ADD, self._row)
+        for bound in self._bounds:
+            library.call("post_ops_append_eltwise", post, *bound)
+        library.call("primitive_attr_set_post_ops", attributes, post)
+        description = library.create(
+            "primitive_desc",
+            library.engine,
+            MUL,
+            source,
+            self._row,
+            target,
+            attributes,
+            by="binary_primitive_desc_create",
+        )
+        library.call("post_ops_destroy", post)
+        library.call("primitive_attr_destroy", attributes)
+        handle = library.create("primitive", description)
+        return Made(library, handle, description, source, target, shape, self._constants)

@@ -1,0 +1,103 @@
+"""Concatenation: each part goes to its place in the result, and onto its grid, in one pass."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zeropoint.execute.onednn.elementwise import Affine
+from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.primitive import (
+    DST,
+    F32,
+    S32,
+    SCALES,
+    SRC,
+    U8,
+    ZERO_POINTS,
+    Made,
+    Pool,
+    Primitive,
+    strided,
+)
+
+
+class Joining:
+    """uint8 tensors of three dimensions and more, one after the other along an axis.
+
+    `parts` holds the grid of each operand that is not on that of the result, None for the rest.
+    """
+
+    def __init__(
+        self, library: Library, pool: Pool, axis: int, parts: Sequence[Affine | None], to: Affine
+    ) -> None:
+        self._library, self._pool = library, pool
+        self._axis, self._parts, self._to = axis, parts, to
+        self._made: dict[tuple[int, tuple[int, ...]], Regridding] = {}
+
+    def __call__(self, *parts: Tensor) -> Tensor:
+        """The result, in channels_last."""
+        shape = list(parts[0].shape)
+        shape[self._axis] = sum(part.shape[self._axis] for part in parts)
+        y = self._pool.take(tuple(shape))
+        begin = 0
+        for index, part in enumerate(parts):
+            place = y.narrow(self._axis, begin, part.shape[self._axis])
+            begin += part.shape[self._axis]
+            if self._parts[index] is None:
+                place.copy_(part)
+            elif part.numel():
+                self._regridding(index, place.stride()).into(part, place)
+        return y
+
+    def _regridding(self, index: int, strides: tuple[int, ...]) -> "Regridding":
+        found = self._made.get((index, strides))
+        if found is None:
+            x = self._parts[index]
+            assert x is not None  # the caller checks
+            found = Regridding(self._library, self._pool, x, self._to, strides)
+            self._made[index, strides] = found
+        return found
+
+
+class Regridding(Primitive):
+    """uint8 codes onto another grid, wherever they are, to memory with `strides`."""
+
+    def __init__(
+        self, library: Library, pool: Pool, x: Affine, y: Affine, strides: tuple[int, ...]
+    ) -> None:
+        super().__init__(library, pool)
+        self._strides = strides
+        one, one_int = strided(library, [1], [1], F32), strided(library, [1], [1], S32)
+        self._constants = []
+        for kind, (scale, zero_point) in ((SRC, x), (DST, y)):
+            zero = torch.tensor([zero_point], dtype=torch.int32)
+            self._constants.append((SCALES | kind, one, torch.tensor([scale])))
+            self._constants.append((ZERO_POINTS | kind, one_int, zero))
+
+    def into(self, x: Tensor, y: Tensor) -> None:
+        """Write the codes of x on the other grid to y."""
+        repeats = any(step == 0 and n > 1 for step, n in zip(x.stride(), x.shape, strict=True))
+        dense = x.contiguous() if repeats else x
+        self._bound(dense).execute(dense, y)
+
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+        library = self._library
+        source = strided(library, shape, strides, U8)
+        target = strided(library, shape, self._strides, U8)
+        attributes = library.create("primitive_attr")
+        for kind in (SRC, DST):
+            library.call("primitive_attr_set_scales_mask", attributes, kind, 0)
+            library.call("primitive_attr_set_zero_points_mask", attributes, kind, 0)
+        description = library.create(
+            "primitive_desc",
+            source,
+            library.engine,
+            target,
+            library.engine,
+            attributes,
+            by="reorder_primitive_desc_create",
+        )
+        library.call("primitive_attr_destroy", attributes)
+        handle = library.create("primitive", description)
+        return Made(library, handle, description, source, target, shape, tuple(self._constants))

@@ -1,0 +1,5 @@
+/* The elements of a constant. */
+struct contents {
+    int32_t size;
+    const uint8_t *values;
+};

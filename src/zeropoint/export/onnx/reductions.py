@@ -1,0 +1,62 @@
+"""Means, sums, interpolations and windows of uneven length in ONNX, on real numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from zeropoint.export.onnx.movement import AXES_ARE_OPERAND, resized
+from zeropoint.export.onnx.refusal import Refusal
+from zeropoint.export.onnx.sheet import Array, Sheet
+from zeropoint.graph.value import Shape
+from zeropoint.ops.pool import AdaptiveMaxPool
+from zeropoint.ops.reduce import Mean, Sum
+from zeropoint.ops.upsample import Interpolate
+
+
+def mean(sheet: Sheet, op: Mean, x: str) -> str:
+    """ReduceMean."""
+    if sheet.opset >= AXES_ARE_OPERAND:
+        return sheet.emit("ReduceMean", x, sheet.integers(op.axes), keepdims=int(op.keep))
+    return sheet.emit("ReduceMean", x, axes=op.axes, keepdims=int(op.keep))
+
+
+def sum_(sheet: Sheet, op: Sum, x: str) -> str:
+    """ReduceSum, whose axes have always been an operand."""
+    return sheet.emit("ReduceSum", x, sheet.integers(op.axes), keepdims=int(op.keep))
+
+
+def interpolated(sheet: Sheet, op: Interpolate, x: str, sizes: Sequence[str]) -> str:
+    """Resize."""
+    corners = "align_corners" if op.align_corners else "half_pixel"
+    how = {"mode": "linear", "coordinate_transformation_mode": corners}
+    return resized(sheet, x, op.factors, op.size, sizes, how)
+
+
+def adaptive_max(sheet: Sheet, op: AdaptiveMaxPool, x: str, shape: Shape) -> str:
+    """The greatest of the elements of each window, one dimension after the other.
+
+    Windows differ in length by one: the shorter ones name their last element twice.
+    """
+    for axis, wanted in enumerate(op.size, start=2):
+        length = shape[axis]
+        if wanted is None or wanted == length:
+            continue
+        if not isinstance(length, int):
+            raise Refusal("adaptive max pooling of images of any size")
+        members = sheet.constant(f"{sheet.hint}.windows", _members(length, wanted))
+        windows = sheet.emit("Gather", x, members, axis=axis)  # (..., wanted, longest, ...)
+        if sheet.opset >= AXES_ARE_OPERAND:
+            x = sheet.emit("ReduceMax", windows, sheet.integers([axis + 1]), keepdims=0)
+        else:
+            x = sheet.emit("ReduceMax", windows, axes=(axis + 1,), keepdims=0)
+    return x
+
+
+def _members(length: int, windows: int) -> Array:
+    start = [index * length // windows for index in range(windows)]
+    last = [-(-(index + 1) * length // windows) - 1 for index in range(windows)]
+    longest = max(end - begin for begin, end in zip(start, last, strict=True)) + 1
+    rows = torch.tensor(start)[:, None] + torch.arange(longest)
+    members: Array = torch.minimum(rows, torch.tensor(last)[:, None]).numpy().astype(np.int64)
+    return members
