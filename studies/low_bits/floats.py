@@ -1,6 +1,6 @@
 """The float ResNet-20 that every other training starts from.
 
-    python -m studies.low_bits.floats        trains it, and writes weights/float.safetensors
+python -m studies.low_bits.floats        trains it, and writes weights/float.safetensors
 """
 
 import sys
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from studies.cifar10 import images, right
 from studies.low_bits.network import ResNet20
-from studies.training import Schedule, fit
+from studies.training import Schedule, fit, in_channels_last
 
 FILE = Path(__file__).parent / "weights" / "float.safetensors"
 SEED = 0
@@ -28,7 +28,7 @@ def float_network() -> ResNet20:
 
 def main() -> None:
     torch.manual_seed(SEED)
-    model = ResNet20().to(memory_format=torch.channels_last)
+    model = in_channels_last(ResNet20())
     fit(model, images("train"), SCHEDULE, name="ResNet-20")
     print(f"{int(right(model, images('test')).sum())} of 10,000 right", file=sys.stderr)
     FILE.parent.mkdir(exist_ok=True)

@@ -1,0 +1,1 @@
+"""Why did the article's quantization-aware training lose two points?"""

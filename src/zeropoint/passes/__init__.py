@@ -11,11 +11,13 @@ from zeropoint.passes.fold_batch_norm import fold_batch_norm
 from zeropoint.passes.fold_pad import fold_pad
 from zeropoint.passes.fuse_activation import fuse_activation
 from zeropoint.passes.fuse_add import fuse_add
+from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.passes.separate_biases import separate_biases
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
+    remove_dropout,
     fold_pad,
     fold_batch_norm,
     batch_norm_to_conv,
@@ -25,12 +27,18 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def simplify(graph: Graph, *, fuse_additions: bool = True) -> Graph:
+def simplify(graph: Graph, *, fuse_additions: bool = True, for_training: bool = False) -> Graph:
     """The graph after all passes: the same function in fewer operators.
 
-    Without `fuse_additions` a residual addition stays an operator of its own.
+    Without `fuse_additions` a residual addition stays an operator of its own. A graph that is
+    `for_training` keeps its dropouts, and nothing is fused across them.
     """
+    left_out: set[Pass] = set()
+    if not fuse_additions:
+        left_out.add(fuse_add)
+    if for_training:
+        left_out.add(remove_dropout)
     for rewrite in PASSES:
-        if rewrite is not fuse_add or fuse_additions:
+        if rewrite not in left_out:
             graph = rewrite(graph)
     return graph

@@ -1,0 +1,309 @@
+"""The model in training: fake quantization wherever the integer program narrows.
+
+In training mode a step computes in float on the grids as they are, with gradients straight through
+the roundings. In eval mode the module is the program that `convert` would make of it now, computed
+in float and without gradients (simulation.py): what is evaluated is what will run. In float64
+(`qat.double()`) that gives the very integers of the reference executor.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams
+from zeropoint.batches import input_names
+from zeropoint.calibrate import derive
+from zeropoint.distributed import largest
+from zeropoint.errors import TrainingError
+from zeropoint.graph.channels_last import as_channels_last, channels_last
+from zeropoint.graph.graph import Graph
+from zeropoint.graph.op import Role
+from zeropoint.graph.structure import nest
+from zeropoint.graph.walk import walk
+from zeropoint.lower import lower
+from zeropoint.passes import simplify
+from zeropoint.passes.remove_dropout import remove_dropout
+from zeropoint.pipeline import Calibrated
+from zeropoint.plan import Own, Plan
+from zeropoint.program.program import Program
+from zeropoint.simulation import Simulation, every
+from zeropoint.train.assembly import (
+    QUANTIZERS,
+    Training,
+    on_cpu,
+    place_quantizers,
+    place_weights,
+    starts_of_activations,
+    starts_of_weights,
+)
+from zeropoint.train.batch_norm import factor_and_offset
+from zeropoint.train.checkpoint import differences
+from zeropoint.train.layers import constants_of, weighted
+from zeropoint.train.method import FakeQuantizer
+from zeropoint.train.moving_range import MovingGrid
+from zeropoint.train.step import Step
+from zeropoint.train.tensors import adopt, names_of, tensor_at
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the module would be converted to, as it is now."""
+
+    program: Program
+    plan: Plan
+    simulation: Simulation
+
+
+class QuantizationAware(nn.Module):
+    """A model in quantization-aware training: what `prepare_qat` returns.
+
+    Children, parameters and buffers have the names of the user's model, whose layers keep their
+    momentum, eps, dropout and modes; `fake_quantizers` holds the grids. It takes any optimizer,
+    device, autocast, state_dict and DistributedDataParallel.
+    """
+
+    steps: Tensor
+    frozen: Tensor
+
+    def __init__(self, model: nn.Module, made: Calibrated, training: Training) -> None:
+        super().__init__()
+        self.made, self.how = made, training
+        self.input_names = input_names(model)
+        self.has_warned = False
+        self._snapshot: tuple[list[int], Snapshot] | None = None
+        adopt(self, model)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("frozen", torch.zeros(2, dtype=torch.bool))  # batch norms, ranges
+        self._weights = place_weights(self, made.captured, self._simplified, training.batch_norm)
+        self._graph = self._simplified(made.captured)
+        self._setting = place_quantizers(self, self._graph, self._weights, made, training)
+        self._steps = [Step(self._setting, node, spent) for node, spent in self._graph.last_uses]
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and self._is_read(name))
+        self.train(model.training)
+
+    def forward(self, *inputs: Tensor) -> Any:  # nested like the model's output
+        """The model's outputs, nested as the model nests them."""
+        if not self.training:
+            return self._evaluated(inputs)
+        outputs = self.walk(inputs)
+        if not _finite(outputs):
+            raise TrainingError(self._first_not_finite(inputs))
+        self._move_ranges()
+        self.steps += 1
+        return nest(self._graph.structure, outputs)
+
+    def walk(self, inputs: Sequence[Tensor], *, watch: bool = False) -> tuple[Any, ...]:
+        """The outputs by the path of training, whatever the mode; `watch` stops at a NaN."""
+        live = dict(zip(self._graph.inputs, map(as_channels_last, inputs), strict=True))
+        for step in self._steps:
+            step.run(self, live)
+            if watch and not _finite(live[name] for name in step.node.outputs if name in live):
+                raise TrainingError(step.node.origin.layer or step.node.output)
+        return tuple(live[name] for name in self._graph.outputs)
+
+    def _evaluated(self, inputs: Sequence[Tensor]) -> Any:  # nested like the model's output
+        simulation = self.snapshot().simulation
+        device = inputs[0].device
+        if device.type != "cpu":
+            simulation = simulation.to(device)
+        exact = any(x.dtype == torch.float64 for x in inputs)
+        kernel = simulation.exact_kernel() if exact else simulation.kernel(every)
+        with torch.no_grad():
+            outputs = walk(simulation.graph, list(map(as_channels_last, inputs)), kernel=kernel)
+        return nest(self._graph.structure, outputs)
+
+    # --- modes -----------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> "QuantizationAware":
+        """Set the mode; batch norms that were frozen stay in eval mode."""
+        super().train(mode)
+        self._keep_frozen()
+        return self
+
+    def freeze(self, *, batch_norm: bool = False, ranges: bool = False) -> None:
+        """Keep running statistics, or the ranges of activations, where they are."""
+        self.frozen |= torch.tensor([batch_norm, ranges], device=self.frozen.device)
+        self._keep_frozen()
+
+    def _keep_frozen(self) -> None:
+        batch_norm, ranges = self.frozen.tolist()
+        for norm in self.batch_norms() if batch_norm else ():
+            norm.training = False
+        for quantizer in self.quantizers().values():
+            if isinstance(quantizer, MovingGrid):
+                quantizer.moves = not ranges
+
+    def batch_norms(self) -> list[BatchNorm]:
+        """The batch norms that are left."""
+        return [module for module in self.modules() if isinstance(module, BatchNorm)]
+
+    def quantizers(self) -> dict[str, FakeQuantizer]:
+        """The fake quantizers by the names of their values."""
+        children = self.get_submodule(QUANTIZERS).named_children()
+        return {name.replace("/", "."): q for name, q in children if isinstance(q, FakeQuantizer)}
+
+    def restart(self, made: Calibrated) -> None:
+        """Go on with the grids of another plan for the same values."""
+        starts = starts_of_activations(made)
+        first = self._setting.folds_first
+        of_weights = starts_of_weights(self, self._weights, made, first)
+        for name, start in starts.items():
+            self._quantizer(self._setting.grids[name]).begin(start)
+        for output, start in of_weights.items():
+            self._quantizer(self._setting.weights[output]).begin(start)
+        self.made = made
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:  # torch's report of missing and unexpected keys
+        """As torch's; TrainingError, with nothing loaded, for a checkpoint of other grids."""
+        found = differences(self, state_dict)
+        if found:
+            raise TrainingError(
+                "the checkpoint is of another recipe: " + "; ".join(found) + ". Prepare the model "
+                "with the recipe of the checkpoint"
+            )
+        report = super().load_state_dict(state_dict, strict, assign)
+        self._keep_frozen()
+        return report
+
+    def _is_read(self, name: str) -> bool:
+        """False for a parameter that the captured inference does not use, as of auxiliary heads."""
+        if name.startswith(QUANTIZERS):
+            return True
+        read = set(self._setting.constants.values())
+        for layer in self._weights.layers.values():
+            read |= {layer.weight or "", layer.bias or ""}
+            read |= {f"{layer.norm}.weight", f"{layer.norm}.bias"}
+        return name in read
+
+    # --- what is not finite ----------------------------------------------------------------------
+
+    def _first_not_finite(self, inputs: Sequence[Tensor]) -> str:
+        """A sentence about where it begins: an input, a parameter, or a layer."""
+        step = int(self.steps)
+        for name, x in zip(self.input_names, inputs, strict=False):
+            if not _finite([x]):
+                return f"input {name!r} of step {step} holds NaN or infinity; look at the data"
+        for name, parameter in self.named_parameters():
+            if not _finite([parameter]):
+                return (
+                    f"parameter {name!r} is not finite in step {step}: an update before it was not; "
+                    "go back to the last checkpoint, with a lower learning rate or clipped gradients"
+                )
+        try:
+            with torch.no_grad():
+                self.walk(inputs, watch=True)
+        except TrainingError as error:
+            return (
+                f"the output of {error} is not finite in step {step}, although inputs and "
+                "parameters are; lower the learning rate"
+            )
+        return f"the outputs of step {step} were not finite"
+
+    # --- ranges ----------------------------------------------------------------------------------
+
+    def _move_ranges(self) -> None:
+        """Move the ranges by what this step has seen, in all processes."""
+        moving = [m for m in self.quantizers().values() if isinstance(m, MovingGrid)]
+        moving = [quantizer for quantizer in moving if quantizer.seen is not None]
+        if moving:
+            seen = largest(torch.stack([q.seen for q in moving if q.seen is not None]))
+            for quantizer, extremes in zip(moving, seen, strict=True):
+                quantizer.move(extremes)
+                quantizer.seen = None
+
+    # --- out of training -------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The program of the parameters and grids as they are."""
+        tensors = [*self.parameters(), *self.buffers()]
+        versions = [stamp for t in tensors for stamp in (t._version, t.data_ptr())]
+        if self._snapshot is None or self._snapshot[0] != versions:
+            graph, plan = self.trained()
+            program = lower(graph, plan, self.made.provenance)
+            simulation = Simulation(channels_last(graph), program)
+            self._snapshot = (versions, Snapshot(program, plan, simulation))
+        return self._snapshot[1]
+
+    def trained(self) -> tuple[Graph, Plan]:
+        """The float graph with the weights as they are, and the plan of the grids as they are."""
+        made = self.made
+        with torch.no_grad():
+            graph = remove_dropout(self.current_graph())
+            activations = {
+                name: Own(
+                    self._quantizer(self._setting.grids[name]).grid(torch.empty(0)), "trained"
+                )
+                for name in made.assignment.own
+            }
+            weights = {}
+            for node in weighted(graph):
+                name = constants_of(node)[Role.WEIGHT]
+                grid = self._weight_grid(node.output, graph.constants[name])
+                if grid is not None:
+                    weights[name] = Own(grid, "trained")
+        return graph, derive(graph, made.assignment, activations, weights, made.target)
+
+    def current_graph(self) -> Graph:
+        """The training graph with the tensors as they are."""
+        known, captured = names_of(self), self.made.captured
+        constants = {
+            name: on_cpu(tensor_at(self, name)) if name in known else tensor
+            for name, tensor in captured.constants.items()
+        }
+        graph = self._simplified(replace(captured, constants=constants))
+        own = {name: on_cpu(tensor_at(self, at)) for name, at in self._weights.folded.items()}
+        return replace(graph, constants={**graph.constants, **own})
+
+    def weight_quantizers(self) -> list[str]:
+        """The outputs of the layers whose weights are quantized, for `weight_and_grid`."""
+        return list(self._setting.weights)
+
+    def weight_and_grid(self, output: str) -> tuple[Tensor, QParams]:
+        """A layer's own weight as it is trained, and its grid before any fold."""
+        layer = self._weights.layers[output]
+        assert layer.weight is not None  # what has no weight has no quantizer
+        weight = tensor_at(self, layer.weight)
+        return weight, self._quantizer(self._setting.weights[output]).grid(on_cpu(weight))
+
+    def _weight_grid(self, output: str, folded: Tensor) -> QParams | None:
+        """The grid of a weight as the program has it, folded; None where nothing was trained."""
+        if output not in self._setting.weights:
+            return None
+        layer = self._weights.layers[output]
+        if layer.norm is None or output in self._setting.folds_first:
+            return self._quantizer(self._setting.weights[output]).grid(folded)
+        factor, _ = factor_and_offset(self.get_submodule(layer.norm), None)
+        return _multiplied(self.weight_and_grid(output)[1], on_cpu(factor))
+
+    def _quantizer(self, key: str) -> FakeQuantizer:
+        quantizer = self.get_submodule(key)
+        assert isinstance(quantizer, FakeQuantizer)  # the setting names no other
+        return quantizer
+
+    def _simplified(self, captured: Graph) -> Graph:
+        fuses = self.made.target.fuses_additions
+        return simplify(captured, fuse_additions=fuses, for_training=True)
+
+
+def _finite(values: Iterable[Any]) -> bool:
+    """True if no tensor among them holds NaN or infinity."""
+    tensors = [x for x in values if isinstance(x, Tensor) and x.is_floating_point()]
+    return all(bool(torch.isfinite(x).all()) for x in tensors)
+
+
+def _multiplied(grid: QParams, factor: Tensor) -> QParams:
+    """The grid of a weight whose channels are multiplied: codes stay, up to their sign."""
+    scale = grid.scale.to(torch.float64) * factor.abs().to(torch.float64)
+    scale = torch.where(scale < SMALLEST_SCALE, 1.0, scale).to(torch.float32)
+    zero_point = grid.zero_point.expand_as(scale).clone()
+    return QParams(scale, zero_point, grid.type, axis=0)

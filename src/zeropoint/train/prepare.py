@@ -1,0 +1,90 @@
+"""prepare_qat() and convert(): into training, and out of it."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torch import nn
+
+from zeropoint.model import QuantizedModel
+from zeropoint.observe.statistics import Statistics
+from zeropoint.pipeline import Calibrated, Clock, calibrated
+from zeropoint.progress import Progress, silent
+from zeropoint.recipe import Recipe
+from zeropoint.train.assembly import Training
+from zeropoint.train.batch_norm import Live, Way
+from zeropoint.train.learned_step import LearnedStep
+from zeropoint.train.method import Method
+from zeropoint.train.module import QuantizationAware
+from zeropoint.train.moving_range import MovingGrid
+
+
+def prepare_qat(
+    model: nn.Module,
+    loader: Iterable[object] | Statistics,
+    recipe: Recipe | None = None,
+    *,
+    weights: Method | None = None,
+    activations: Method | None = None,
+    batch_norm: Way | None = None,
+    samples: int = 512,
+    engine: str = "auto",
+    progress: Progress | None = None,
+) -> QuantizationAware:
+    """A copy of the model to train on, with the roundings that the integer program will have.
+
+    It begins where `quantize` would end with the same arguments: same graph, same plan. `weights`
+    and `activations` say how grids follow the data (LearnedStep, MovingRange, CurrentRange), and
+    `batch_norm` how training goes through batch norms (Live, Folded, Unfolded). Train it in your
+    own loop; `convert` makes the integer network. The model is not changed. Raises what `quantize`
+    raises, here and not after a day of training.
+    """
+    made = calibrated(
+        model,
+        loader,
+        recipe or Recipe(),
+        samples,
+        engine,
+        progress or silent,
+        Clock(),
+        for_training=True,
+    )
+    training = Training(
+        weights or LearnedStep(), activations or LearnedStep(), batch_norm or Live(), engine
+    )
+    return QuantizationAware(model, _with_room(made), training)
+
+
+def convert(qat: QuantizationAware) -> QuantizedModel:
+    """The integer network of the module as it is now; the module may be trained on.
+
+    It computes what the module computes in eval mode. Warns once if the module was never trained,
+    or if its ranges still move.
+    """
+    doubt = _doubt(qat)
+    if doubt is not None and not qat.has_warned:
+        qat.has_warned = True
+        warnings.warn(doubt, stacklevel=2)
+    snapshot = qat.snapshot()
+    return QuantizedModel(snapshot.program, qat.how.engine, plan=snapshot.plan)
+
+
+def _doubt(qat: QuantizationAware) -> str | None:
+    if int(qat.steps) == 0:
+        return "the model was converted before a single training step: quantize() does the same"
+    moving = [n for n, q in qat.quantizers().items() if isinstance(q, MovingGrid) and q.moves]
+    if moving:
+        return (
+            f"the ranges of {len(moving)} activations still move, {moving[0]!r} first; call "
+            "freeze_ranges(qat) for the last epochs, so that the weights see their final grids"
+        )
+    return None
+
+
+def _with_room(made: Calibrated) -> Calibrated:
+    """Weights of 7 bits where the target adds two products in 16: nothing to repair afterwards."""
+    if not made.target.saturating_pairs:
+        return made
+    specs = made.assignment.weights.items()
+    narrow = {name: replace(spec, bits=min(spec.bits, 7)) for name, spec in specs}
+    return replace(made, assignment=replace(made.assignment, weights=narrow))
