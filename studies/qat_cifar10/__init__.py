@@ -1,1 +1,1 @@
-"""Why did the article's quantization-aware training lose two points?"""
+"""Why the article's quantization-aware training lost two points."""

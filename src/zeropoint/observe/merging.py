@@ -30,8 +30,8 @@ def _of_all(observation: Observation) -> Observation:
         torch.tensor([observation.lows.tolist(), observation.highs.tolist()]).reshape(2, -1).T
     )
     parts = (integers, histogram.counts, ends, extremes.to(torch.float64))
-    for numbers, counts, range, bounds in zip(*map(gathered, parts), strict=True):
-        total.merge(_observation(numbers, counts, range, bounds))
+    for numbers, counts, range, extremes in zip(*map(gathered, parts), strict=True):
+        total.merge(_observation(numbers, counts, range, extremes))
     return total
 
 

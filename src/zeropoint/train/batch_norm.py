@@ -35,13 +35,19 @@ class Unfolded:
 Way = Folded | Live | Unfolded
 
 
-def factor_and_offset(norm: nn.Module, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """f and b' (C,), so that f (w x) + b' is the batch norm of w x + b by running statistics."""
+def factor_and_offset(
+    norm: nn.Module, bias: Tensor | None, dtype: torch.dtype | None = None
+) -> tuple[Tensor, Tensor]:
+    """f and b' (C,), so that f (w x) + b' is the batch norm of w x + b by running statistics.
+
+    They are computed in the statistics' own dtype, unless another one is named.
+    """
     assert isinstance(norm, nn.modules.batchnorm._BatchNorm)  # layers_of() says so
     mean, var = norm.running_mean, norm.running_var
     assert mean is not None  # capture made an island of it otherwise
     assert var is not None
-    factor = torch.rsqrt(var + norm.eps)
+    mean, var = mean.to(dtype or mean.dtype), var.to(dtype or var.dtype)
+    factor = 1 / torch.sqrt(var + norm.eps)
     if norm.weight is not None:
         factor = factor * norm.weight
     centre = -mean if bias is None else bias - mean

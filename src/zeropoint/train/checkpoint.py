@@ -1,4 +1,4 @@
-"""Does a checkpoint belong to this recipe?"""
+"""Whether a checkpoint belongs to the recipe of a module."""
 
 from collections.abc import Mapping
 from typing import Any

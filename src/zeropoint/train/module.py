@@ -196,8 +196,9 @@ class QuantizationAware(nn.Module):
         for name, parameter in self.named_parameters():
             if not _finite([parameter]):
                 return (
-                    f"parameter {name!r} is not finite in step {step}: an update before it was not; "
-                    "go back to the last checkpoint, with a lower learning rate or clipped gradients"
+                    f"parameter {name!r} is not finite in step {step}: an update before it was "
+                    "not; go back to the last checkpoint, with a lower learning rate or with "
+                    "clipped gradients"
                 )
         try:
             with torch.no_grad():
@@ -239,10 +240,9 @@ class QuantizationAware(nn.Module):
         made = self.made
         with torch.no_grad():
             graph = remove_dropout(self.current_graph())
+            none, grids = torch.empty(0), self._setting.grids
             activations = {
-                name: Own(
-                    self._quantizer(self._setting.grids[name]).grid(torch.empty(0)), "trained"
-                )
+                name: Own(self._quantizer(grids[name]).grid(none), "trained")
                 for name in made.assignment.own
             }
             weights = {}
@@ -282,8 +282,8 @@ class QuantizationAware(nn.Module):
         layer = self._weights.layers[output]
         if layer.norm is None or output in self._setting.folds_first:
             return self._quantizer(self._setting.weights[output]).grid(folded)
-        factor, _ = factor_and_offset(self.get_submodule(layer.norm), None)
-        return _multiplied(self.weight_and_grid(output)[1], on_cpu(factor))
+        factor, _ = factor_and_offset(self.get_submodule(layer.norm), None, torch.float64)
+        return _multiplied(self.weight_and_grid(output)[1], factor.to("cpu"))
 
     def _quantizer(self, key: str) -> FakeQuantizer:
         quantizer = self.get_submodule(key)
@@ -303,7 +303,7 @@ def _finite(values: Iterable[Any]) -> bool:
 
 def _multiplied(grid: QParams, factor: Tensor) -> QParams:
     """The grid of a weight whose channels are multiplied: codes stay, up to their sign."""
-    scale = grid.scale.to(torch.float64) * factor.abs().to(torch.float64)
+    scale = grid.scale.to(torch.float64) * factor.abs()
     scale = torch.where(scale < SMALLEST_SCALE, 1.0, scale).to(torch.float32)
     zero_point = grid.zero_point.expand_as(scale).clone()
     return QParams(scale, zero_point, grid.type, axis=0)

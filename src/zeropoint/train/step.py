@@ -111,7 +111,9 @@ class Step:
             return clamp_real(y, low, high)
         quantizer = _quantizer(root, self._grid)
         after_relu = low == 0.0 and high is None and quantizer.covers_relu
-        return quantizer(y if after_relu else _clamped(y, low, high), after_relu=after_relu)
+        y = y if after_relu else _clamped(y, low, high)
+        narrowed: Tensor = quantizer(y, after_relu=after_relu)
+        return narrowed
 
     # --- layers ----------------------------------------------------------------------------------
 
