@@ -32,6 +32,7 @@ from zeropoint.model import QuantizedModel
 from zeropoint.observe.merging import merged
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
+from zeropoint.ops.quantize import Requantize
 from zeropoint.passes import simplify
 from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.plan import Plan
@@ -118,7 +119,12 @@ def calibrated(
         captured = capture(model, example)
     with clock.stage("passes"):
         fuses = target.fuses_additions
-        graph = simplify(captured, fuse_additions=fuses, for_training=for_training)
+        graph = simplify(
+            captured,
+            fuse_additions=fuses,
+            for_training=for_training,
+            wide_residuals=recipe.residuals is not None,
+        )
         graph = remove_dropout(graph) if for_training else graph
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
         recipe.check_layers(*origins, inputs=graph.inputs)
@@ -128,7 +134,7 @@ def calibrated(
         assignment = assign(graph, recipe, target)
         if isinstance(data, Statistics):
             data.check(_places_for(data, captured, graph), data.weights)
-            observations = data.observations
+            observations = with_copies(graph, data.observations)
         else:
             observations = data.observe(graph, assignment.own, "calibrate", report)
         plan = choose(graph, assignment, observations, target)
@@ -178,7 +184,8 @@ def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph
     """The model's float graph in the form that the program was made of."""
     target = TARGETS.get(program.provenance.target)
     fuses = target is None or target.fuses_additions
-    return simplify(capture(model, example), fuse_additions=fuses)
+    wide = any(isinstance(node.op, Requantize) for node in program.graph.nodes)
+    return simplify(capture(model, example), fuse_additions=fuses, wide_residuals=wide)
 
 
 def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[str, Place]:
@@ -219,9 +226,25 @@ class Data:
             report(stage, done, self._most)
 
         chosen = calibration_batches(self._batches, shapes, self._most, count)
-        observations = merged(observe_values(graph, chosen, names))
+        originals = [name for name in names if not _is_copy(graph, name)]
+        originals += [graph.producers[name].inputs[0] for name in names if _is_copy(graph, name)]
+        observations = merged(observe_values(graph, chosen, dict.fromkeys(originals)))
         self.samples = total(self.samples)
-        return observations
+        return with_copies(graph, observations)
+
+
+def with_copies(graph: Graph, observations: Mapping[str, Observation]) -> Mapping[str, Observation]:
+    """The observations, and those of requantized copies: their sources' own."""
+    copies = {
+        node.output: observations[node.inputs[0]]
+        for node in graph.nodes
+        if _is_copy(graph, node.output) and node.inputs[0] in observations
+    }
+    return {**observations, **copies}
+
+
+def _is_copy(graph: Graph, name: str) -> bool:
+    return name in graph.producers and isinstance(graph.producers[name].op, Requantize)
 
 
 def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
@@ -234,7 +257,8 @@ def places_of(graph: Graph) -> dict[str, Place]:
     """The layer and the shape of each value that may get a grid: float32, and computed."""
     places = {}
     for name, value in graph.values.items():
-        if value.type == Plain(torch.float32) and name not in graph.constants:
+        is_real = value.type == Plain(torch.float32) and name not in graph.constants
+        if is_real and not _is_copy(graph, name):
             writer = graph.producers.get(name)
             places[name] = (writer.origin.layer if writer else "", value.shape)
     return places

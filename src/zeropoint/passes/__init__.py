@@ -11,6 +11,7 @@ from zeropoint.passes.fold_batch_norm import fold_batch_norm
 from zeropoint.passes.fold_pad import fold_pad
 from zeropoint.passes.fuse_activation import fuse_activation
 from zeropoint.passes.fuse_add import fuse_add
+from zeropoint.passes.narrow_residuals import narrow_residuals
 from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.passes.separate_biases import separate_biases
 
@@ -27,11 +28,18 @@ PASSES: tuple[Pass, ...] = (
 )
 
 
-def simplify(graph: Graph, *, fuse_additions: bool = True, for_training: bool = False) -> Graph:
+def simplify(
+    graph: Graph,
+    *,
+    fuse_additions: bool = True,
+    for_training: bool = False,
+    wide_residuals: bool = False,
+) -> Graph:
     """The graph after all passes: the same function in fewer operators.
 
     Without `fuse_additions` a residual addition stays an operator of its own. A graph that is
-    `for_training` keeps its dropouts, and nothing is fused across them.
+    `for_training` keeps its dropouts, and nothing is fused across them. With `wide_residuals`
+    layers read a requantized copy of what additions read and write.
     """
     left_out: set[Pass] = set()
     if not fuse_additions:
@@ -41,4 +49,4 @@ def simplify(graph: Graph, *, fuse_additions: bool = True, for_training: bool = 
     for rewrite in PASSES:
         if rewrite not in left_out:
             graph = rewrite(graph)
-    return graph
+    return narrow_residuals(graph) if wide_residuals else graph

@@ -24,6 +24,7 @@ from zeropoint.graph.op import Role
 from zeropoint.graph.structure import nest
 from zeropoint.graph.walk import walk
 from zeropoint.lower import lower
+from zeropoint.ops.quantize import Requantize
 from zeropoint.passes import simplify
 from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.pipeline import Calibrated
@@ -291,8 +292,12 @@ class QuantizationAware(nn.Module):
         return quantizer
 
     def _simplified(self, captured: Graph) -> Graph:
-        fuses = self.made.target.fuses_additions
-        return simplify(captured, fuse_additions=fuses, for_training=True)
+        return simplify(
+            captured,
+            fuse_additions=self.made.target.fuses_additions,
+            for_training=True,
+            wide_residuals=any(isinstance(n.op, Requantize) for n in self.made.graph.nodes),
+        )
 
 
 def _finite(values: Iterable[Any]) -> bool:
