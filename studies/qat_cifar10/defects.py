@@ -95,4 +95,5 @@ class GridWithoutZero(CurrentGrid):
             low, high = torch.aminmax(rows, dim=1, keepdim=True)
             step = (high - low).clamp(min=1e-12) / (2**self.codes.bits - 1)
             rounded = (low + ((rows - low) / step).round() * step).reshape(x.shape)
-        return x + (rounded - x).detach()
+        straight: Tensor = x + (rounded - x).detach()
+        return straight

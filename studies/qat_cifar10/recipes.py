@@ -19,8 +19,11 @@ def recipe(bits: int, *, symmetric: bool) -> zp.Recipe:
     if bits == 8:
         return wide
     first = zp.Recipe(wide.weights, narrow.activations)
-    overrides = {IMAGE: wide, FIRST: first, LAST: wide, POOL: wide}
-    return zp.Recipe(narrow.weights, narrow.activations, overrides=overrides)
+    return zp.Recipe(
+        narrow.weights,
+        narrow.activations,
+        overrides={IMAGE: wide, FIRST: first, LAST: wide, POOL: wide},
+    )
 
 
 def _recipe(bits: int, symmetric: bool) -> zp.Recipe:

@@ -6,13 +6,15 @@ python -m studies.qat_cifar10.runs        runs whatever is missing in .cache/qat
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import zeropoint as zp
-from studies.cifar10 import ROOT, images, right
+from studies.answers import Answers
+from studies.cifar10 import Augmented, images, right
 from studies.qat_cifar10.defects import AllTimeRange, RangeWithoutZero, SignedRange
 from studies.qat_cifar10.floats import float_network
 from studies.qat_cifar10.network import NetworkInNetwork
@@ -22,8 +24,9 @@ from zeropoint.train import CurrentRange, LearnedStep, MovingRange, freeze_batch
 from zeropoint.train.method import Method
 from zeropoint.train.moving_range import MovingGrid
 
-CACHE = ROOT / ".cache" / "qat_cifar10"
+ANSWERS = Answers("qat_cifar10")
 SEEDS = (0, 1, 2)
+SCHEMES = {"symmetric": True, "asymmetric": False}
 TUNING = Schedule(epochs=2, lr=0.01, weight_decay=3e-4)
 """Extra epochs from the float weights, for QAT and for the float network alike."""
 
@@ -79,7 +82,7 @@ def post_training(bits: int, symmetric: bool) -> Tensor:
 
 
 def learned(bits: int, symmetric: bool, seed: int) -> Tensor:
-    """Quantization-aware training as zeropoint does it by default; the integer network's answers."""
+    """Training as zeropoint does it by default; the answers are the integer network's."""
     way = Way(bits, symmetric, LearnedStep(), LearnedStep(), schedule=TUNING)
     return right_of(zp.convert(trained(way, seed)))
 
@@ -113,27 +116,25 @@ def trained(way: Way, seed: int) -> zp.QuantizationAware:
     return qat
 
 
-# --- the article's schedule ------------------------------------------------------------------------
+# --- the article's schedule ----------------------------------------------------------------------
 
-ARTICLE = {"epochs": 29, "batch": 512, "lr": 0.01, "decay at": (15, 17, 20)}
-"""Adam from random weights: the defaults of the code that the article uses."""
+EPOCHS, BATCH, RATE, DECAYS = 29, 512, 0.01, (15, 17, 20)
+"""Adam from random weights, and a tenth of the rate at each decay: the article's defaults."""
 
 
 def under_the_articles_schedule(model: nn.Module, name: str) -> None:
     """The model, trained in place."""
-    from studies.cifar10 import Augmented
-
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    rate = torch.optim.lr_scheduler.MultiStepLR(optimizer, [15, 17, 20], gamma=0.1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
+    rate = torch.optim.lr_scheduler.MultiStepLR(optimizer, DECAYS, gamma=0.1)
     model.train()
-    for epoch in range(29):
+    for epoch in range(EPOCHS):
         begin = time.monotonic()
-        for x, y in Augmented(images("train"), 512):
+        for x, y in Augmented(images("train"), BATCH):
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = model(x)
             loss = nn.functional.cross_entropy(outputs.float(), y)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimizer.step()
         rate.step()
         print(
@@ -174,7 +175,7 @@ def article_weights(model: NetworkInNetwork) -> NetworkInNetwork:
     return model
 
 
-# --- answers ---------------------------------------------------------------------------------------
+# --- answers -------------------------------------------------------------------------------------
 
 
 def calibration() -> list[Tensor]:
@@ -204,44 +205,24 @@ def simulated(qat: zp.QuantizationAware, *, moves: bool) -> Tensor:
     return torch.cat(answers)
 
 
-# --- all of them -----------------------------------------------------------------------------------
+# --- all of them ---------------------------------------------------------------------------------
 
 
 def everything() -> Iterable[tuple[str, Callable[[], Tensor]]]:
     """Names and trainings, the quick ones first."""
     yield "float", lambda: right(float_network(), images("test"))
-    for symmetric in (True, False):
-        scheme = "symmetric" if symmetric else "asymmetric"
-        for bits in (8, 4):
-            yield f"ptq {scheme} {bits}", lambda b=bits, s=symmetric: post_training(b, s)
+    for scheme, bits in product(SCHEMES, (8, 4)):
+        yield f"ptq {scheme} {bits}", partial(post_training, bits, SCHEMES[scheme])
     for seed in SEEDS:
-        yield f"float tuned {seed}", lambda s=seed: tune_float(s)
-        for symmetric in (True, False):
-            scheme = "symmetric" if symmetric else "asymmetric"
-            yield f"qat {scheme} 8 {seed}", lambda c=symmetric, s=seed: learned(8, c, s)
-    yield "control 0", lambda: float_control(0)
-    for bits in (8, 4):
-        for name in DEFECTS:
-            yield f"defect {name} {bits}", lambda n=name, b=bits: defective(n, b)
-    yield "article 0", lambda: article(0)
-
-
-def result(name: str, run: Callable[[], Tensor]) -> Tensor:
-    """The answers of a run, from the cache or run now."""
-    from safetensors.torch import load_file
-
-    file = CACHE / f"{name.replace(' ', '_').replace('(', '').replace(')', '')}.safetensors"
-    if not file.exists():
-        begin = time.monotonic()
-        answers = run()
-        print(
-            f"== {name}: {int(answers.sum())} right, {time.monotonic() - begin:.0f} s", flush=True
-        )
-        CACHE.mkdir(parents=True, exist_ok=True)
-        save_file({"right": answers.to(torch.uint8)}, file)
-    return load_file(file)["right"].to(torch.bool)
+        yield f"float tuned {seed}", partial(tune_float, seed)
+        for scheme, symmetric in SCHEMES.items():
+            yield f"qat {scheme} 8 {seed}", partial(learned, 8, symmetric, seed)
+    yield "control 0", partial(float_control, 0)
+    for bits, name in product((8, 4), DEFECTS):
+        yield f"defect {name} {bits}", partial(defective, name, bits)
+    yield "article 0", partial(article, 0)
 
 
 if __name__ == "__main__":
     for name, run in everything():
-        result(name, run)
+        ANSWERS.of(name, run)
