@@ -44,10 +44,14 @@ def gathered(x: Tensor) -> list[Tensor]:
     """The tensors of all processes by rank; they may differ in their first size."""
     if processes() == 1:
         return [x]
-    sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(processes())]
-    dist.all_gather(sizes, torch.tensor([x.shape[0]]))
-    longest = int(torch.cat(sizes).max())
-    padded = torch.cat([x, x.new_zeros(longest - x.shape[0], *x.shape[1:])])
-    parts = [torch.empty_like(padded) for _ in sizes]
-    dist.all_gather(parts, padded)
-    return [part[: int(size)] for part, size in zip(parts, sizes, strict=True)]
+    sizes = torch.cat(_all(torch.tensor([x.shape[0]]))).tolist()
+    padded = torch.cat([x, x.new_zeros(max(sizes) - x.shape[0], *x.shape[1:])])
+    return [part[:size] for part, size in zip(_all(padded), sizes, strict=True)]
+
+
+def _all(x: Tensor) -> list[Tensor]:
+    """Those of all processes, which have one shape; NCCL takes nothing that is not on a GPU."""
+    here = torch.device("cuda") if dist.get_backend() == "nccl" else x.device
+    parts = [torch.empty_like(x, device=here) for _ in range(processes())]
+    dist.all_gather(parts, x.to(here))
+    return [part.to(x.device) for part in parts]

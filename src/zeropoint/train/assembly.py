@@ -5,12 +5,13 @@ bias beside it, or in the child `folded` where there is no such place.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from zeropoint.arithmetic.granularity import PerTensor
+from zeropoint.arithmetic.qparams import QParams
 from zeropoint.assign import Assignment
 from zeropoint.calibrate import weight_grid
 from zeropoint.graph.graph import Graph
@@ -18,6 +19,7 @@ from zeropoint.graph.op import Grid, IntegerOp, Role
 from zeropoint.observe.observation import Observation
 from zeropoint.ops.dropout import Dropout
 from zeropoint.pipeline import Calibrated
+from zeropoint.target import Target
 from zeropoint.train.batch_norm import Folded, Live, Way
 from zeropoint.train.layers import Layer, constants_of, layers_of, weighted
 from zeropoint.train.method import Method, Start
@@ -95,8 +97,13 @@ def place_quantizers(
     grids = {name: _child(name) for name in assignment.own}
     grids |= _tied(graph, assignment)
     fences = {name for name in assignment.own if name not in assignment.integer}
+    integer = set(assignment.integer)
     for node in graph.nodes:
-        if isinstance(node.op, Dropout) and node.inputs[0] in fences:
+        if not isinstance(node.op, Dropout) or node.inputs[0] not in fences:
+            continue
+        if {user.output for user in graph.users[node.output]} <= integer:
+            integer.add(node.output)  # drops what is on the grid: what it scales up is not clipped
+        else:
             fences.add(node.output)
             grids[node.output] = grids[node.inputs[0]]
     first = _folding_first(graph, weights, assignment, training.batch_norm)
@@ -109,7 +116,7 @@ def place_quantizers(
     own = {name: name for name in graph.constants if name in names_of(root)}
     return Setting(
         graph=graph,
-        integer=assignment.integer,
+        integer=frozenset(integer),
         grids=grids,
         fences=frozenset(fences),
         weights=of_weights,
@@ -157,6 +164,7 @@ def starts_of_activations(made: Calibrated) -> dict[str, Start]:
             made.plan.entries[name].params,
             spec.symmetric,
             _mean_magnitude(made.observations[name]),
+            one_sided=made.observations[name].low >= 0 or made.observations[name].high <= 0,
         )
         for name, spec in made.assignment.own.items()
     }
@@ -176,9 +184,30 @@ def starts_of_weights(
         weight = on_cpu(tensor_at(root, layer.weight) if before else graph.constants[name])
         params = weight_grid(weight, spec)
         rows = weight.reshape(1 if params.axis is None else weight.shape[0], -1)
+        params = _as_the_others(params, rows.any(1))
         magnitude = rows.abs().mean(1).reshape(params.scale.shape)
-        starts[output] = Start(params, spec.symmetric, magnitude)
+        starts[output] = Start(params, spec.symmetric, magnitude, is_weight=True)
     return starts
+
+
+def _as_the_others(params: QParams, is_alive: Tensor) -> QParams:
+    """The grid with a scale for channels of zeros, which may not stay so: the mean of the others.
+
+    At the scale 1 of an empty range they could not come back, and their biases would be coarse.
+    """
+    if params.axis is None or not is_alive.any():
+        return params
+    scale = torch.where(is_alive, params.scale, params.scale[is_alive].mean())
+    return replace(params, scale=scale)
+
+
+def with_room(assignment: Assignment, target: Target) -> Assignment:
+    """Weights of 7 bits where the target adds two products in 16: nothing to repair afterwards."""
+    if not target.saturating_pairs:
+        return assignment
+    specs = assignment.weights.items()
+    narrow = {name: replace(spec, bits=min(spec.bits, 7)) for name, spec in specs}
+    return replace(assignment, weights=narrow)
 
 
 def weight_name(graph: Graph, output: str) -> str:

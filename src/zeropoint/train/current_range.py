@@ -20,6 +20,8 @@ from zeropoint.train.method import FakeQuantizer, Method, Start
 class CurrentRange(Method):
     """The extremes of a weight."""
 
+    for_activations = False
+
     def quantizer(self, start: Start) -> FakeQuantizer:
         """A fake quantizer for the weight."""
         return CurrentGrid(start)
@@ -43,7 +45,7 @@ class CurrentGrid(FakeQuantizer):
         """The weight on its grid."""
         with torch.no_grad():
             params = self._over(x)
-        zero_point = params.zero_point if self.fixed_zero_point is None else self.fixed_zero_point
+        zero_point = 0 if self.symmetric else params.zero_point
         scale = params.scale.to(x.dtype)
         return self.on_grid(x, scale, zero_point, after_relu=after_relu)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.ops.batch_norm import BatchNorm
+from zeropoint.train.tensors import names_of
 
 
 @dataclass(frozen=True)
@@ -40,23 +41,26 @@ def layers_of(
     traced, names = _traced(captured)
     graph = simplify(traced)
     norms = {n.inputs[4]: n for n in captured.nodes if isinstance(n.op, BatchNorm)}
-    state = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
-    found = {}
+    known, found = names_of(model), {}
+    # Where a layer has no bias, capture has added one of zeros.
+    zeros = {n for n, t in captured.constants.items() if n not in known and not t.any()}
     for node in weighted(graph):
         constants = constants_of(node)
-        layer = _layer(graph, constants, names, norms, model)
-        if layer is not None and (layer.weight is None or layer.weight in state):
+        weights, biases = (
+            _sources(graph.constants[constants[role]], names) - zeros
+            for role in (Role.WEIGHT, Role.BIAS)
+        )
+        is_folded = not graph.constants[constants[Role.WEIGHT]].is_leaf
+        layer = _normed(weights, biases, norms, model) if is_folded else _plain(weights, biases)
+        if layer is not None and {layer.weight, layer.bias} <= {None, *known}:
             found[node.output] = layer
     return found
 
 
 def weighted(graph: Graph) -> list[Node]:
-    """The nodes with weights that are constants."""
-    return [
-        node
-        for node in graph.nodes
-        if isinstance(node.op, IntegerOp) and constants_of(node).get(Role.WEIGHT) in graph.constants
-    ]
+    """The nodes with a weight and a bias that are constants."""
+    integer = ((n, constants_of(n)) for n in graph.nodes if isinstance(n.op, IntegerOp))
+    return [n for n, names in integer if names and graph.constants.keys() >= {*names.values()}]
 
 
 def constants_of(node: Node) -> dict[Role, str]:
@@ -77,36 +81,26 @@ def _traced(graph: Graph) -> tuple[Graph, dict[int, str]]:
     return replace(graph, constants=constants), {id(leaf): name for name, leaf in leaves.items()}
 
 
-def _layer(
-    graph: Graph,
-    constants: Mapping[Role, str],
-    names: Mapping[int, str],
-    norms: Mapping[str, Node],
-    model: nn.Module,
+def _plain(weights: set[str], biases: set[str]) -> Layer | None:
+    """The layer of one weight and at most one bias."""
+    if len(weights) != 1 or len(biases) > 1:
+        return None
+    return Layer(weights.pop(), biases.pop() if biases else None, norm=None)
+
+
+def _normed(
+    weights: set[str], biases: set[str], norms: Mapping[str, Node], model: nn.Module
 ) -> Layer | None:
-    tensors = {role: graph.constants[name] for role, name in constants.items()}
-    weights, biases = (
-        _sources(tensors[role], names) if role in tensors else set()
-        for role in (Role.WEIGHT, Role.BIAS)
-    )
-    own = _own(model, biases)
-    if len(weights) == 1 and tensors[Role.WEIGHT].is_leaf:
-        return Layer(weights.pop(), own, norm=None)
+    """The same with one batch norm, or that batch norm alone."""
     found = [norms[name] for name in weights if name in norms]
     if len(found) != 1:
         return None
-    norm, base = found[0], weights - set(found[0].inputs)
-    path = norm.inputs[4].removesuffix(".running_var")
-    if len(base) > 1 or not _is_batch_norm(model, path):
+    weights, biases = (names - set(found[0].inputs) for names in (weights, biases))
+    path = found[0].inputs[4].removesuffix(".running_var")
+    if max(len(weights), len(biases)) > 1 or not _is_batch_norm(model, path):
         return None
-    biases -= set(norm.inputs)
-    return Layer(base.pop() if base else None, _own(model, biases), path)
-
-
-def _own(model: nn.Module, names: set[str]) -> str | None:
-    """The one name of the model's among them; a bias of zeros that capture added is none."""
-    parameters = [name for name, _ in model.named_parameters() if name in names]
-    return parameters[0] if len(parameters) == 1 else None
+    weight, bias = (names.pop() if names else None for names in (weights, biases))
+    return Layer(weight, bias, path)
 
 
 def _is_batch_norm(model: nn.Module, path: str) -> bool:

@@ -2,7 +2,7 @@
 
 Esser et al. 2020 ("Learned step size quantization"), with the offset of Bhalgat et al. 2020 for
 signed activations. The gradient of the scale is multiplied by 1 / sqrt(N high) (section 2.2), where
-N counts the elements of a weight's channel, or of one image's activation.
+N counts the elements of one image's activation, of a weight, or of its channel if each has a scale.
 
 The parameter is the relative change of the scale since training began, not the scale:
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from zeropoint.arithmetic.qparams import QParams
-from zeropoint.train.method import FakeQuantizer, Method, Start, frozen
+from zeropoint.train.method import FakeQuantizer, Method, Start, fixed, frozen
 
 LEAST_SHARE = 1 / 64
 """The scale stays positive: at least this share of the one that training began with."""
@@ -57,6 +57,7 @@ class LearnedGrid(FakeQuantizer):
         self.change = nn.Parameter(torch.zeros_like(scale))
         moves = start.fixed_zero_point is None and start.params.axis is None
         self.shift = nn.Parameter(torch.zeros_like(scale)) if moves else None
+        self.register_load_state_dict_post_hook(_settle)  # type: ignore[no-untyped-call]  # torch's
         self.begin(start)
 
     def restart(self, start: Start) -> None:
@@ -72,6 +73,13 @@ class LearnedGrid(FakeQuantizer):
             self.change.zero_()
             if self.shift is not None:
                 self.shift.zero_()
+        self._is_whole_weight = start.is_weight and self.axis is None
+        self.settle()
+
+    def settle(self) -> None:
+        """A zero point that can move is not fixed, whatever it is; the others are the state's."""
+        own = fixed(self.initial_zero_point, self.codes, self.symmetric, self.axis is None)
+        self.fixed_zero_point = own if self.shift is None else None
 
     def grid(self, x: Tensor) -> QParams:
         """The grid as it is now."""
@@ -79,7 +87,7 @@ class LearnedGrid(FakeQuantizer):
 
     def forward(self, x: Tensor, *, after_relu: bool = False) -> Tensor:
         """The real numbers on the grid."""
-        count = x.numel() / (x.shape[0] if self.axis is None else x.shape[self.axis])
+        count = x.numel() / (1 if self._is_whole_weight else x.shape[self.axis or 0])
         damping = (max(count, 1.0) * self.high) ** -0.5
         zero_point = self.fixed_zero_point
         moving = self._zero_point(damping) if zero_point is None else zero_point
@@ -132,3 +140,7 @@ class _ZeroPoint(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (factor,) = ctx.saved_tensors
         return gradients[0] * factor, None, None
+
+
+def _settle(grid: LearnedGrid, keys: object) -> None:
+    grid.settle()

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams
+from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams, broadcast
 from zeropoint.batches import input_names
 from zeropoint.calibrate import derive
 from zeropoint.distributed import largest
@@ -32,6 +32,7 @@ from zeropoint.plan import Own, Plan
 from zeropoint.program.program import Program
 from zeropoint.simulation import Simulation, every
 from zeropoint.train.assembly import (
+    FOLDED,
     QUANTIZERS,
     Training,
     on_cpu,
@@ -77,24 +78,28 @@ class QuantizationAware(nn.Module):
         self.input_names = input_names(model)
         self.has_warned = False
         self._snapshot: tuple[list[int], Snapshot] | None = None
-        adopt(self, model)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("frozen", torch.zeros(2, dtype=torch.bool))  # batch norms, ranges
+        adopt(self, model, (QUANTIZERS, FOLDED))
         self._weights = place_weights(self, made.captured, self._simplified, training.batch_norm)
         self._graph = self._simplified(made.captured)
         self._setting = place_quantizers(self, self._graph, self._weights, made, training)
         self._steps = [Step(self._setting, node, spent) for node, spent in self._graph.last_uses]
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and self._is_read(name))
-        self.train(model.training)
+            parameter.requires_grad_(parameter.requires_grad and self._is_read(name, parameter))
+        self.training = model.training
+        self.get_submodule(QUANTIZERS).train(model.training)
 
     def forward(self, *inputs: Tensor) -> Any:  # nested like the model's output
         """The model's outputs, nested as the model nests them."""
         if not self.training:
             return self._evaluated(inputs)
+        self._check_inputs(inputs)  # before they get into running statistics
         outputs = self.walk(inputs)
         if not _finite(outputs):
-            raise TrainingError(self._first_not_finite(inputs))
+            reason = self._first_not_finite(inputs)
+            self._forget_extremes()
+            raise TrainingError(reason)
         self._move_ranges()
         self.steps += 1
         return nest(self._graph.structure, outputs)
@@ -115,7 +120,7 @@ class QuantizationAware(nn.Module):
             simulation = simulation.to(device)
         exact = any(x.dtype == torch.float64 for x in inputs)
         kernel = simulation.exact_kernel() if exact else simulation.kernel(every)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
             outputs = walk(simulation.graph, list(map(as_channels_last, inputs)), kernel=kernel)
         return nest(self._graph.structure, outputs)
 
@@ -123,6 +128,7 @@ class QuantizationAware(nn.Module):
 
     def train(self, mode: bool = True) -> "QuantizationAware":
         """Set the mode; batch norms that were frozen stay in eval mode."""
+        self._snapshot = None  # tensors may have been written behind autograd's back
         super().train(mode)
         self._keep_frozen()
         return self
@@ -136,9 +142,8 @@ class QuantizationAware(nn.Module):
         batch_norm, ranges = self.frozen.tolist()
         for norm in self.batch_norms() if batch_norm else ():
             norm.training = False
-        for quantizer in self.quantizers().values():
-            if isinstance(quantizer, MovingGrid):
-                quantizer.moves = not ranges
+        for quantizer in self._moving():
+            quantizer.moves = not ranges
 
     def batch_norms(self) -> list[BatchNorm]:
         """The batch norms that are left."""
@@ -166,17 +171,17 @@ class QuantizationAware(nn.Module):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:  # torch's report of missing and unexpected keys
         """As torch's; TrainingError, with nothing loaded, for a checkpoint of other grids."""
-        found = differences(self, state_dict)
+        found = differences(self, state_dict, strict=strict)
         if found:
             raise TrainingError(
                 "the checkpoint is of another recipe: " + "; ".join(found) + ". Prepare the model "
-                "with the recipe of the checkpoint"
+                "with the arguments that the checkpoint was trained with"
             )
         report = super().load_state_dict(state_dict, strict, assign)
         self._keep_frozen()
         return report
 
-    def _is_read(self, name: str) -> bool:
+    def _is_read(self, name: str, parameter: nn.Parameter) -> bool:
         """False for a parameter that the captured inference does not use, as of auxiliary heads."""
         if name.startswith(QUANTIZERS):
             return True
@@ -184,16 +189,22 @@ class QuantizationAware(nn.Module):
         for layer in self._weights.layers.values():
             read |= {layer.weight or "", layer.bias or ""}
             read |= {f"{layer.norm}.weight", f"{layer.norm}.bias"}
-        return name in read
+        # A tensor may have several names.
+        return any(tensor_at(self, known) is parameter for known in read & names_of(self))
 
     # --- what is not finite ----------------------------------------------------------------------
 
-    def _first_not_finite(self, inputs: Sequence[Tensor]) -> str:
-        """A sentence about where it begins: an input, a parameter, or a layer."""
-        step = int(self.steps)
+    def _check_inputs(self, inputs: Sequence[Tensor]) -> None:
         for name, x in zip(self.input_names, inputs, strict=False):
             if not _finite([x]):
-                return f"input {name!r} of step {step} holds NaN or infinity; look at the data"
+                raise TrainingError(
+                    f"input {name!r} of step {int(self.steps)} holds NaN or infinity; look at the "
+                    "data"
+                )
+
+    def _first_not_finite(self, inputs: Sequence[Tensor]) -> str:
+        """A sentence about where it begins: a parameter, or a layer."""
+        step = int(self.steps)
         for name, parameter in self.named_parameters():
             if not _finite([parameter]):
                 return (
@@ -215,26 +226,45 @@ class QuantizationAware(nn.Module):
 
     def _move_ranges(self) -> None:
         """Move the ranges by what this step has seen, in all processes."""
-        moving = [m for m in self.quantizers().values() if isinstance(m, MovingGrid)]
-        moving = [quantizer for quantizer in moving if quantizer.seen is not None]
+        moving = [quantizer for quantizer in self._moving() if quantizer.seen is not None]
         if moving:
             seen = largest(torch.stack([q.seen for q in moving if q.seen is not None]))
             for quantizer, extremes in zip(moving, seen, strict=True):
                 quantizer.move(extremes)
-                quantizer.seen = None
+        self._forget_extremes()
+
+    def _forget_extremes(self) -> None:
+        for quantizer in self._moving():
+            quantizer.seen = None
+
+    def _moving(self) -> list[MovingGrid]:
+        return [grid for grid in self.quantizers().values() if isinstance(grid, MovingGrid)]
 
     # --- out of training -------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        """The program of the parameters and grids as they are."""
+    def snapshot(self, *, again: bool = False) -> Snapshot:
+        """The program of the parameters and grids as they are.
+
+        It is made anew when one of them has changed, unless that went through `.data`: then by
+        `train`, `eval` or `again`. TrainingError names a tensor that is not finite.
+        """
         tensors = [*self.parameters(), *self.buffers()]
         versions = [stamp for t in tensors for stamp in (t._version, t.data_ptr())]
-        if self._snapshot is None or self._snapshot[0] != versions:
+        if again or self._snapshot is None or self._snapshot[0] != versions:
+            self._check_tensors()
             graph, plan = self.trained()
             program = lower(graph, plan, self.made.provenance)
             simulation = Simulation(channels_last(graph), program)
             self._snapshot = (versions, Snapshot(program, plan, simulation))
         return self._snapshot[1]
+
+    def _check_tensors(self) -> None:
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+            if not _finite([tensor]):
+                raise TrainingError(
+                    f"{name!r} is not finite after step {int(self.steps)}, so there is no integer "
+                    "network; go back to the last checkpoint"
+                )
 
     def trained(self) -> tuple[Graph, Plan]:
         """The float graph with the weights as they are, and the plan of the grids as they are."""
@@ -266,15 +296,32 @@ class QuantizationAware(nn.Module):
         return replace(graph, constants={**graph.constants, **own})
 
     def weight_quantizers(self) -> list[str]:
-        """The outputs of the layers whose weights are quantized, for `weight_and_grid`."""
-        return list(self._setting.weights)
+        """The outputs of the layers whose weights are quantized, for `weight_and_grid`.
+
+        Of layers that share a weight and its grid, the last.
+        """
+        return list({key: output for output, key in self._setting.weights.items()}.values())
 
     def weight_and_grid(self, output: str) -> tuple[Tensor, QParams]:
-        """A layer's own weight as it is trained, and its grid before any fold."""
+        """A layer's own weight as it is trained, and its grid before any fold.
+
+        Where a weight is quantized behind the fold, that is the grid divided by the factor, which
+        may be negative.
+        """
         layer = self._weights.layers[output]
         assert layer.weight is not None  # what has no weight has no quantizer
         weight = tensor_at(self, layer.weight)
-        return weight, self._quantizer(self._setting.weights[output]).grid(on_cpu(weight))
+        quantizer = self._quantizer(self._setting.weights[output])
+        if output not in self._setting.folds_first:
+            return weight, quantizer.grid(on_cpu(weight))
+        assert layer.norm is not None  # what folds has a batch norm
+        factor = factor_and_offset(self.get_submodule(layer.norm), None)[0].detach().to("cpu")
+        grid = quantizer.grid(on_cpu(weight) * broadcast(factor, weight.ndim, 0))
+        # What a factor of zero hides has the code of zero, however large it is.
+        hidden = torch.finfo(torch.float32).max
+        scale = torch.where(factor == 0, hidden, grid.scale / factor).to(torch.float32)
+        zero_point = grid.zero_point.expand_as(scale).clone()
+        return weight, QParams(scale, zero_point, grid.type, axis=0)
 
     def _weight_grid(self, output: str, folded: Tensor) -> QParams | None:
         """The grid of a weight as the program has it, folded; None where nothing was trained."""

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.observe.calibrator import grid_over
-from zeropoint.train.method import FakeQuantizer, Method, Start, frozen
+from zeropoint.train.method import FakeQuantizer, Method, Start, fixed, frozen
 
 
 @dataclass(frozen=True)
 class MovingRange(Method):
     """A moving average of the extremes of an activation."""
+
+    for_weights = False
 
     momentum: float = 0.99
 
@@ -44,6 +46,7 @@ class MovingGrid(FakeQuantizer):
         self.register_buffer("ends", torch.zeros(2))
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("zero_point", torch.zeros(()))
+        self.register_load_state_dict_post_hook(_settle)  # type: ignore[no-untyped-call]  # torch's
         self.begin(start)
 
     def restart(self, start: Start) -> None:
@@ -60,8 +63,7 @@ class MovingGrid(FakeQuantizer):
         """The real numbers on the grid; their extremes are noted for `move`."""
         if self.training and self.moves:
             self._note(x.detach(), after_relu=after_relu)
-        fixed = self.fixed_zero_point
-        zero_point = self.zero_point.clone() if fixed is None else fixed
+        zero_point = self.zero_point if self.fixed_zero_point is None else self.fixed_zero_point
         return self.on_grid(x, self.scale.clone(), zero_point, after_relu=after_relu)
 
     def move(self, seen: Tensor) -> None:
@@ -80,3 +82,12 @@ class MovingGrid(FakeQuantizer):
     def _set(self, params: QParams) -> None:
         self.scale.copy_(params.scale)
         self.zero_point.copy_(params.zero_point)
+        self.settle()
+
+    def settle(self) -> None:
+        """Data that were one-sided at first may be so no longer, or the state was another's."""
+        self.fixed_zero_point = fixed(self.zero_point, self.codes, self.symmetric, one_sided=True)
+
+
+def _settle(grid: MovingGrid, keys: object) -> None:
+    grid.settle()

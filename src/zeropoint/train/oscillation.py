@@ -10,19 +10,21 @@ Nagel et al. 2022 ("Overcoming oscillations in quantization-aware training"), al
 It matters for depthwise layers at few bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.qparams import broadcast, quantize
+from zeropoint.arithmetic.integer import IntegerType
+from zeropoint.arithmetic.qparams import QParams, dequantize, quantize
 from zeropoint.train.module import QuantizationAware
 
 
 @dataclass
 class _Watch:
-    """Of one weight, elementwise."""
+    """Of one weight, elementwise; codes of other types are others."""
 
+    type: IntegerType
     codes: Tensor
     direction: Tensor
     frequency: Tensor
@@ -50,11 +52,11 @@ class OscillationFreezing:
 
     def _look(self, name: str) -> int:
         weight, params = self._qat.weight_and_grid(name)
+        params = _on(weight.device, params)
         codes = quantize(weight.detach(), params).to(torch.float32)
         watch = self._watches.get(name)
-        if watch is None:
-            zeros = torch.zeros_like(codes)
-            self._watches[name] = _Watch(codes, zeros, zeros.clone(), codes.clone(), zeros.bool())
+        if watch is None or watch.type != params.type:
+            self._watches[name] = _begun(params.type, codes)
             return 0
         direction = (codes - watch.codes).sign()
         turned = direction * watch.direction < 0
@@ -63,8 +65,17 @@ class OscillationFreezing:
         watch.direction = torch.where(direction == 0, watch.direction, direction)
         watch.codes = codes
         watch.frozen |= watch.frequency > self.threshold
-        scale = broadcast(params.scale, weight.ndim, params.axis)
-        held = watch.mean_code.round() * scale
+        held = dequantize(watch.mean_code.round(), params).to(weight.dtype)
         with torch.no_grad():
             weight.copy_(torch.where(watch.frozen, held, weight))
         return int(watch.frozen.sum())
+
+
+def _begun(type: IntegerType, codes: Tensor) -> _Watch:
+    zeros = torch.zeros_like(codes)
+    return _Watch(type, codes, zeros, zeros.clone(), codes.clone(), zeros.bool())
+
+
+def _on(device: torch.device, params: QParams) -> QParams:
+    scale, zero_point = params.scale.to(device), params.zero_point.to(device)
+    return replace(params, scale=scale, zero_point=zero_point)

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from torch import nn
 
+from zeropoint.errors import RecipeError
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Statistics
-from zeropoint.pipeline import Calibrated, Clock, calibrated
+from zeropoint.pipeline import Clock, calibrated
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
-from zeropoint.train.assembly import Training
+from zeropoint.train.assembly import Training, with_room
 from zeropoint.train.batch_norm import Live, Way
 from zeropoint.train.learned_step import LearnedStep
 from zeropoint.train.method import Method
@@ -39,6 +40,8 @@ def prepare_qat(
     own loop; `convert` makes the integer network. The model is not changed. Raises what `quantize`
     raises, here and not after a day of training.
     """
+    methods = weights or LearnedStep(), activations or LearnedStep()
+    _check_methods(*methods)
     made = calibrated(
         model,
         loader,
@@ -49,10 +52,9 @@ def prepare_qat(
         Clock(),
         for_training=True,
     )
-    training = Training(
-        weights or LearnedStep(), activations or LearnedStep(), batch_norm or Live(), engine
-    )
-    return QuantizationAware(model, _with_room(made), training)
+    assignment = with_room(made.assignment, made.target)
+    training = Training(*methods, batch_norm or Live(), engine)
+    return QuantizationAware(model, replace(made, assignment=assignment), training)
 
 
 def convert(qat: QuantizationAware) -> QuantizedModel:
@@ -65,7 +67,7 @@ def convert(qat: QuantizationAware) -> QuantizedModel:
     if doubt is not None and not qat.has_warned:
         qat.has_warned = True
         warnings.warn(doubt, stacklevel=2)
-    snapshot = qat.snapshot()
+    snapshot = qat.snapshot(again=True)
     return QuantizedModel(snapshot.program, qat.how.engine, plan=snapshot.plan)
 
 
@@ -81,10 +83,14 @@ def _doubt(qat: QuantizationAware) -> str | None:
     return None
 
 
-def _with_room(made: Calibrated) -> Calibrated:
-    """Weights of 7 bits where the target adds two products in 16: nothing to repair afterwards."""
-    if not made.target.saturating_pairs:
-        return made
-    specs = made.assignment.weights.items()
-    narrow = {name: replace(spec, bits=min(spec.bits, 7)) for name, spec in specs}
-    return replace(made, assignment=replace(made.assignment, weights=narrow))
+def _check_methods(weights: Method, activations: Method) -> None:
+    if not weights.for_weights:
+        raise RecipeError(
+            f"weights={weights}: a weight is there in every step, so its range needs no average; "
+            "use LearnedStep() or CurrentRange()"
+        )
+    if not activations.for_activations:
+        raise RecipeError(
+            f"activations={activations}: the integer program cannot compute the range of each "
+            "batch; use LearnedStep() or MovingRange()"
+        )

@@ -175,12 +175,15 @@ class Step:
     # --- what only training does -----------------------------------------------------------------
 
     def _dropped(self, root: nn.Module, op: Dropout, x: Tensor) -> Tensor:
-        """Dropout by the user's own module, whose p and mode may change; else by the graph's."""
-        module = _module(root, self.node.origin.layer)
+        """Dropout by the user's own module, whose p and mode may change; else by the graph's.
+
+        A functional one is in the mode of the module that calls it.
+        """
+        module = _module(root, self.node.origin.layer) or root
         if isinstance(module, nn.modules.dropout._DropoutNd):
             return _called(module, x)
         drop = torch.feature_dropout if op.channels else torch.dropout
-        return drop(x, op.p, train=True)
+        return drop(x, op.p, train=module.training)
 
     def _normalized(self, root: nn.Module, live: Live) -> Tensor:
         """A batch norm that stays float, by the user's own module."""
@@ -215,9 +218,12 @@ def _module(root: nn.Module, path: str) -> nn.Module | None:
 
 
 def _affine(x: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
-    """Factor x + offset along the channels, axis 1."""
-    shape = (1, -1, *[1] * (x.ndim - 2))
-    return torch.addcmul(offset.reshape(shape).to(x.dtype), x, factor.reshape(shape).to(x.dtype))
+    """Factor x + offset along the channels, axis 1.
+
+    Written as a batch norm of mean 0 and deviation 1: several times faster than addcmul.
+    """
+    mean, deviation = torch.zeros_like(factor), torch.ones_like(factor)
+    return nn.functional.batch_norm(x, mean, deviation, factor, offset, training=False, eps=0.0)
 
 
 def _without_clamp(op: Op) -> tuple[Op, tuple[float | None, float | None]]:

@@ -1,19 +1,33 @@
 """The user's parameters and buffers by their names, in a module that adopted the user's."""
 
 import copy
+from collections.abc import Collection
 
 from torch import Tensor, nn
 
+from zeropoint.errors import TrainingError
 
-def adopt(parent: nn.Module, model: nn.Module) -> None:
-    """Give the parent copies of all children, parameters and buffers of the model."""
+
+def adopt(parent: nn.Module, model: nn.Module, reserved: Collection[str]) -> None:
+    """Give the parent copies of all children, parameters and buffers of the model.
+
+    TrainingError if one has a reserved name, or that of an attribute of the parent's.
+    """
     model = copy.deepcopy(model)
-    for name, child in model.named_children():
+    own = [*model._modules, *model._parameters, *model._buffers]
+    taken = [name for name in own if name in reserved or hasattr(parent, name)]
+    if taken:
+        raise TrainingError(
+            f"the model has a member named {taken[0]!r}, as the module in training has; rename it"
+        )
+    # Not by named_children() and the like, which leave out second names of what is shared.
+    for name, child in model._modules.items():
         parent.add_module(name, child)
-    for name, parameter in model.named_parameters(recurse=False):
+    for name, parameter in model._parameters.items():
         parent.register_parameter(name, parameter)
-    for name, buffer in model.named_buffers(recurse=False):
-        parent.register_buffer(name, buffer)
+    for name, buffer in model._buffers.items():
+        persistent = name not in model._non_persistent_buffers_set
+        parent.register_buffer(name, buffer, persistent=persistent)
 
 
 def names_of(model: nn.Module) -> set[str]:
