@@ -38,7 +38,8 @@ class Images:
     def batches(self, size: int = 500, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalized images and labels in their order, the first `limit` of them."""
         chosen = slice(0, limit)
-        pixels, labels = self.pixels[chosen].split(size), self.labels[chosen].split(size)
+        pixels = torch.split(self.pixels[chosen], size)
+        labels = torch.split(self.labels[chosen], size)
         for x, y in zip(pixels, labels, strict=True):
             yield normalized(x), y
 
@@ -95,7 +96,7 @@ class Augmented:
         return len(self._labels) // self._batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self._labels)).split(self._batch_size)
+        order = torch.split(torch.randperm(len(self._labels)), self._batch_size)
         for chosen in order[: len(self)]:
             yield self._cropped(chosen), self._labels[chosen]
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class Schedule:
     small: int = 0
     momentum: float = 0.9
 
+
+Model = TypeVar("Model", bound=nn.Module)
 
 SMALL = 24
 
@@ -81,6 +84,13 @@ def fit(
         epoch += 1
         seconds = time.monotonic() - begin
         print(f"{name} epoch {epoch}: loss {total / count:.4f}, {seconds:.0f} s", flush=True)
+
+
+def in_channels_last(model: Model) -> Model:
+    """The model itself, its convolutions' weights in channels_last."""
+    # torch's types name no overload for a memory format alone.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def share(step: int, steps: int, warm_up: float) -> float:

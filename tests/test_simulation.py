@@ -10,23 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.integers import assert_exactly_the_same_integers, assert_same_integers
 from tests.nets import Islands, MobileNetLike, Residual, images, lowered, run, seeded
 from zeropoint.arithmetic.granularity import PerTensor
-from zeropoint.arithmetic.qparams import quantize
 from zeropoint.capture import capture
 from zeropoint.errors import ProgramError
 from zeropoint.execute.reference import Reference
 from zeropoint.graph.channels_last import channels_last
 from zeropoint.graph.graph import Graph
-from zeropoint.graph.value import Quantized
 from zeropoint.graph.walk import walk
 from zeropoint.observe.min_max import MinMax
 from zeropoint.passes import simplify
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.simulation import Simulation, every, none
-
-SHARE = 1e-4
-"""Results that may be one step off: float32 sums of another order, next to a half."""
 
 
 class Branches(nn.Module):
@@ -90,48 +86,6 @@ def simulated(model: nn.Module, x: Tensor, recipe: Recipe | None = None) -> Simu
     return Simulation(channels_last(graph), lowered(graph, x, recipe=recipe))
 
 
-def values_of(simulation: Simulation, x: Tensor) -> dict[str, Any]:
-    """Every value of the walk with all units on."""
-    values: dict[str, Any] = {}
-    with torch.no_grad():
-        kernel = simulation.kernel(every)
-        walk(simulation.graph, [x], kernel=kernel, listener=values.__setitem__)
-    return values
-
-
-def assert_same_integers(simulation: Simulation, x: Tensor) -> None:
-    """With all units on every integer is the program's, save for one step in 10,000.
-
-    A step moves what comes after it, by as much as a program of other rounding would: the operands
-    of each node are those of the simulation, as integers.
-    """
-    program, found = simulation.program, values_of(simulation, x)
-    reference = Reference(program)
-    steps, count = 0, 0
-    for node in program.graph.nodes:
-        value = program.graph.values[node.output]
-        if not isinstance(value.type, Quantized) or value.type.params.type.bits == 32:
-            continue
-        operands = [_content(simulation, found, name) for name in node.inputs]
-        expected = reference._compute(node, operands).to(torch.int32)
-        real = found[node.output.removesuffix(".quantized")]
-        difference = (quantize(real, value.type.params).to(torch.int32) - expected).abs()
-        assert difference.max() <= 1, node.output
-        steps, count = steps + int(difference.sum()), count + difference.numel()
-    assert count > 0
-    assert steps <= max(1, SHARE * count)
-
-
-def _content(simulation: Simulation, found: dict[str, Any], name: str) -> Any:
-    """A value of the program's: a constant, or what the simulation has, on its grid."""
-    graph = simulation.program.graph
-    if name in graph.constants:
-        return graph.constants[name]
-    real = found[name.removesuffix(".quantized").removesuffix(".real").removesuffix(".clamped")]
-    params = graph.values[name].params
-    return real if params is None else quantize(real, params)
-
-
 @pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])
 @pytest.mark.parametrize("recipe", RECIPES, ids=["default", "4 bits", "per tensor"])
 def test_with_all_units_on_the_integers_are_the_programs(
@@ -152,6 +106,64 @@ def test_so_they_are_in_networks_drawn_at_random(
 ) -> None:
     x = images(8, channels=4, seed=seed)
     assert_same_integers(simulated(seeded(Drawn(kinds), seed=seed), x, recipe), x)
+
+
+# --- in float64 ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["default", "4 bits", "per tensor"])
+def test_the_exact_kernel_computes_the_very_integers_of_the_reference(
+    net: Callable[[], nn.Module], recipe: Recipe
+) -> None:
+    """From the image to the outputs, and not from one node to the next: no step ever differs."""
+    x = images(8)
+    assert_exactly_the_same_integers(simulated(seeded(net()), x, recipe), x)
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=4),
+    st.sampled_from(RECIPES),
+    st.integers(0, 1000),
+)
+def test_so_it_does_in_networks_drawn_at_random(
+    kinds: list[str], recipe: Recipe, seed: int
+) -> None:
+    x = images(8, channels=4, seed=seed)
+    simulation = simulated(seeded(Drawn(kinds), seed=seed), x, recipe)
+    assert_exactly_the_same_integers(simulation, x)
+
+
+def test_the_exact_kernel_leaves_integer_inputs_and_sizes_as_they_are() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+            self.table = nn.Embedding(3, 4)
+
+        def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+            y = self.conv(x) + self.table(kind)[:, :, None, None]
+            z: Tensor = y.reshape(y.shape[0], 4, -1).mean(2)
+            return z
+
+    x, kind = images(4), torch.tensor([0, 2, 1, 0])
+    graph = simplify(capture(seeded(Net()), (x, kind)))
+    simulation = Simulation(channels_last(graph), lowered(graph, x, kind))
+    assert_exactly_the_same_integers(simulation, x, kind)
+
+
+def test_on_the_device_where_it_is_already_a_simulation_computes_the_same() -> None:
+    x = images(4)
+    simulation = simulated(seeded(Islands()), x)
+    moved = simulation.to(torch.device("cpu"))
+    with torch.no_grad():
+        found = walk(moved.graph, [x], kernel=moved.kernel(every))
+        expected = walk(simulation.graph, [x], kernel=simulation.kernel(every))
+    assert all(map(torch.equal, found, expected))
+
+
+# --- as a whole ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])

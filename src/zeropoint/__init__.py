@@ -4,8 +4,12 @@ q = zp.quantize(model, loader)      # nn.Module + batches -> QuantizedModel
 y = q(x)                            # runs int8 kernels
 print(zp.compare(model, q, loader)) # accuracy, size, latency, coverage
 q.save("model.safetensors"); q = zp.load("model.safetensors")
+
+qat = zp.prepare_qat(model, loader) # nn.Module to train on; zp.train has methods and schedules
+q = zp.convert(qat)
 """
 
+from zeropoint import train
 from zeropoint.arithmetic.granularity import PerChannel, PerTensor
 from zeropoint.errors import (
     CalibrationError,
@@ -17,6 +21,7 @@ from zeropoint.errors import (
     GraphError,
     ProgramError,
     RecipeError,
+    TrainingError,
     ZeropointError,
 )
 from zeropoint.execute.engines import Engine, engines
@@ -42,6 +47,9 @@ from zeropoint.report.sweep.curves import Sweep
 from zeropoint.report.sweep.sweep import sweep
 from zeropoint.report.sweep.tensor import Activations, Rounding, Weights
 from zeropoint.report.verify import verify
+from zeropoint.train.module import QuantizationAware
+from zeropoint.train.prepare import convert, prepare_qat
+from zeropoint.train.schedule import reestimate_batch_norm
 from zeropoint.version import VERSION as __version__
 
 __all__ = [
@@ -71,6 +79,7 @@ __all__ = [
     "Percentile",
     "ProgramError",
     "Proof",
+    "QuantizationAware",
     "QuantizedModel",
     "Recipe",
     "RecipeError",
@@ -80,17 +89,22 @@ __all__ = [
     "Statistics",
     "Sweep",
     "TensorSpec",
+    "TrainingError",
     "Weights",
     "ZeropointError",
     "__version__",
     "analyze",
     "compare",
+    "convert",
     "engines",
     "load",
     "observe",
+    "prepare_qat",
     "prove",
     "quantize",
+    "reestimate_batch_norm",
     "report",
     "sweep",
+    "train",
     "verify",
 ]

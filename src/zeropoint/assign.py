@@ -25,6 +25,7 @@ from zeropoint.ops.concat import Concat
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.ops.title import title
+from zeropoint.passes.narrow_residuals import residuals
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
 
@@ -189,13 +190,16 @@ def _owners(
 ) -> dict[str, TensorSpec]:
     """Every value that a calibrator gives a grid: read by an integer node, or written by one."""
     own: dict[str, TensorSpec] = {}
+    wide = residuals(graph)
     for node in integer:
         for name in (*activations(node), node.output):
             if name not in shared and name not in accumulators:
                 writer = graph.producers.get(name)
                 # An input is nobody's result: an override may name it instead of a layer.
                 chosen = recipe.for_layer(writer.origin) if writer else recipe.overrides.get(name)
-                own.setdefault(name, (chosen or _recipe_of(recipe, node)).activations)
+                asked = chosen or _recipe_of(recipe, node)
+                spec = asked.residuals if name in wide and recipe.residuals else None
+                own.setdefault(name, spec or asked.activations)
     return own
 
 

@@ -78,25 +78,47 @@ def choose(
     target: Target,
 ) -> Plan:
     """The plan that the specifications, the statistics and the target amount to."""
-    entries: dict[str, Entry] = {}
-    for name, spec in assignment.own.items():
-        tensor = graph.constants.get(name)
-        if tensor is None:
-            grid, chosen = _activation_grid(observations[name], spec), repr(spec.calibrator)
-        else:
-            grid, chosen = _constant_grid(tensor, spec), repr(MinMax())
-        entries[name] = Own(grid, chosen)
+    chosen = {
+        name: _chosen(graph, observations, name, spec) for name, spec in assignment.own.items()
+    }
+    return derive(graph, assignment, chosen, {}, target)
+
+
+def _chosen(
+    graph: Graph, observations: Mapping[str, Observation], name: str, spec: TensorSpec
+) -> Own:
+    """The grid of an activation, or of a constant that integers are computed with."""
+    tensor = graph.constants.get(name)
+    if tensor is None:
+        return Own(_activation_grid(observations[name], spec), repr(spec.calibrator))
+    return Own(_constant_grid(tensor, spec), repr(MinMax()))
+
+
+def derive(
+    graph: Graph,
+    assignment: Assignment,
+    activations: Mapping[str, Own],
+    weights: Mapping[str, Own],
+    target: Target,
+) -> Plan:
+    """The plan that follows from the grids of the activations, and of weights that have one.
+
+    The other weights are calibrated. Any weight's scale is widened where its bias needs room.
+    """
+    entries: dict[str, Entry] = dict(activations)
     for name in assignment.shared:
         source = owner(name, assignment.shared)
         entries[name] = Shared(entries[source].params, source)
     for name, spec in assignment.weights.items():
         readers = [node for node in graph.users[name] if node.output in assignment.integer]
         needed = [_scale_for_bias(graph, node, entries) for node in readers]
-        grid = _weight_grid(graph.constants[name], needed, spec)
+        known = weights.get(name)
+        grid = known.params if known else weight_grid(graph.constants[name], spec)
+        grid = _with_room_for_biases(graph.constants[name], grid, needed)
         if target.saturating_pairs:
             reads = [entries[node.inputs[0]].params.high for node in readers]
             grid = _with_room_for_pairs(graph.constants[name], grid, max(reads))
-        entries[name] = Own(grid, repr(spec.calibrator))
+        entries[name] = Own(grid, known.calibrator if known else repr(spec.calibrator))
     for node in graph.nodes:
         if node.output in assignment.integer:
             _derive(graph, node, assignment, entries)
@@ -122,20 +144,27 @@ def _scale_for_bias(graph: Graph, node: Node, entries: Mapping[str, Entry]) -> T
     return bias.detach().abs().to(torch.float64) / (x.scale * LARGEST_BIAS)
 
 
-def _weight_grid(weight: Tensor, needed: Sequence[Tensor], spec: TensorSpec) -> QParams:
-    """The weight's grid, each scale wide enough for the biases of all nodes that read it."""
+def weight_grid(weight: Tensor, spec: TensorSpec) -> QParams:
+    """A weight's grid over the range that its calibrator chooses."""
     per_channel = isinstance(spec.granularity, PerChannel)
     rows = weight.detach().reshape(weight.shape[0] if per_channel else 1, -1)
     type = IntegerType(spec.bits, signed=True)
     low, high = spec.calibrator.from_rows(rows, type, spec.symmetric)
     if not per_channel:
         low, high = low[0], high[0]
-    grid = grid_over(low, high, type, spec.symmetric, axis=0 if per_channel else None)
+    return grid_over(low, high, type, spec.symmetric, axis=0 if per_channel else None)
+
+
+def _with_room_for_biases(weight: Tensor, grid: QParams, needed: Sequence[Tensor]) -> QParams:
+    """The grid, each scale wide enough for the biases of all nodes that read the weight."""
     least = torch.stack(list(needed)).amax(0)
-    least = least if per_channel else least.max()
-    dead = (low == 0) & (high == 0) & (least > 0)
+    rows = weight.detach().reshape(weight.shape[0] if grid.axis == 0 else 1, -1)
+    dead = ~rows.any(1)
+    if grid.axis is None:
+        least, dead = least.max(), dead[0]
     # A channel of zeros only has a bias to represent, so the bias alone chooses its scale.
-    scale = torch.where(dead, least, torch.maximum(grid.scale.to(torch.float64), least))
+    widened = torch.maximum(grid.scale.to(torch.float64), least)
+    scale = torch.where(dead & (least > 0), least, widened)
     return replace(grid, scale=scale.to(torch.float32))
 
 

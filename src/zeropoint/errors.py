@@ -5,7 +5,8 @@
      ├─ GraphError         a graph is malformed (a bug in a pass, or a text that does not parse)
      ├─ RecipeError        the wish contradicts the model or the machine
      ├─ CalibrationError   the data cannot calibrate the model
-     ├─ ProgramError       an integer program breaks its own rules
+     ├─ TrainingError      a checkpoint does not fit, or training is not finite
+ ├─ ProgramError       an integer program breaks its own rules
      ├─ EngineError        no kernels here for what is asked
      ├─ ExportError        a format cannot carry the program, or its library is missing
      ├─ FileError          a file is missing, damaged, foreign or cannot be written
@@ -33,6 +34,10 @@ class RecipeError(ZeropointError):
 
 class CalibrationError(ZeropointError):
     """The calibration data are unusable, or the model is not finite on them."""
+
+
+class TrainingError(ZeropointError):
+    """A checkpoint belongs to another recipe, or a value in training is not finite."""
 
 
 class ProgramError(ZeropointError):

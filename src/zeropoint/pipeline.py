@@ -2,13 +2,14 @@
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from zeropoint.assign import assign
+from zeropoint.assign import Assignment, assign
 from zeropoint.batches import (
     Inputs,
     calibration_batches,
@@ -20,6 +21,7 @@ from zeropoint.batches import (
 from zeropoint.calibrate import choose
 from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
+from zeropoint.distributed import share, total
 from zeropoint.errors import CalibrationError
 from zeropoint.execute.engines import choose_engine
 from zeropoint.graph.graph import Graph
@@ -27,9 +29,13 @@ from zeropoint.graph.macs import count_macs
 from zeropoint.graph.value import Plain, Shape
 from zeropoint.lower import lower
 from zeropoint.model import QuantizedModel
+from zeropoint.observe.merging import merged
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
+from zeropoint.ops.quantize import Requantize
 from zeropoint.passes import simplify
+from zeropoint.passes.remove_dropout import remove_dropout
+from zeropoint.plan import Plan
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
@@ -57,20 +63,64 @@ def quantize(
     no data are needed. The model is not changed. Raises CaptureError, RecipeError,
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
-    recipe, report, clock = recipe or Recipe(), progress or silent, _Clock()
+    clock = Clock()
+    made = calibrated(model, loader, recipe or Recipe(), samples, engine, progress or silent, clock)
+    with clock.stage("lower"):
+        (progress or silent)("lower", 0, None)
+        program = lower(made.graph, made.plan, made.provenance)
+    with clock.stage("prepare"):
+        (progress or silent)("prepare", 0, None)
+        quantized = QuantizedModel(program, engine, plan=made.plan, timings=clock.seconds)
+    quantized.timings = dict(clock.seconds)
+    return quantized
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A model up to its plan: what is lowered at once, or trained first.
+
+    `captured` is the model's graph as it is written, `graph` the same in the plan's operators.
+    """
+
+    captured: Graph
+    graph: Graph
+    assignment: Assignment
+    observations: Mapping[str, Observation]
+    plan: Plan
+    target: Target
+    provenance: Provenance
+
+
+def calibrated(
+    model: nn.Module,
+    loader: Iterable[object] | Statistics,
+    recipe: Recipe,
+    samples: int,
+    engine: str,
+    report: Progress,
+    clock: "Clock",
+    *,
+    for_training: bool = False,
+) -> Calibrated:
+    """The first arrows, capture to calibrate; arguments and errors are those of quantize().
+
+    What is to be trained is not fused across its dropouts.
+    """
     target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
-        data: _Data | Statistics = loader
+        data: Data | Statistics = loader
         example = _example_of(loader, model)
     else:
-        data = _Data(model, loader, samples)
+        data = Data(input_names(model), loader, samples)
         example = data.example
 
     with clock.stage("capture"):
         report("capture", 0, None)
         captured = capture(model, example)
     with clock.stage("passes"):
-        graph = _simplified(captured, target)
+        wide = recipe.residuals is not None
+        graph = simplified(captured, target, for_training=for_training, wide_residuals=wide)
+        graph = remove_dropout(graph) if for_training else graph
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
         recipe.check_layers(*origins, inputs=graph.inputs)
         one = tuple(x[:1] for x in example)
@@ -79,28 +129,21 @@ def quantize(
         assignment = assign(graph, recipe, target)
         if isinstance(data, Statistics):
             data.check(_places_for(data, captured, graph), data.weights)
-            observations = data.observations
+            observations = with_copies(graph, data.observations)
         else:
             observations = data.observe(graph, assignment.own, "calibrate", report)
         plan = choose(graph, assignment, observations, target)
-    with clock.stage("lower"):
-        report("lower", 0, None)
-        provenance = Provenance(
-            zeropoint=VERSION,
-            torch=torch.__version__,
-            model=type(model).__name__,
-            recipe=repr(recipe),
-            target=target.name,
-            samples=data.samples,
-            input_shapes=tuple(tuple(x.shape) for x in one),
-            macs=macs,
-        )
-        program = lower(graph, plan, provenance)
-    with clock.stage("prepare"):
-        report("prepare", 0, None)
-        quantized = QuantizedModel(program, engine, plan=plan, timings=clock.seconds)
-    quantized.timings = dict(clock.seconds)
-    return quantized
+    provenance = Provenance(
+        zeropoint=VERSION,
+        torch=torch.__version__,
+        model=type(model).__name__,
+        recipe=repr(recipe),
+        target=target.name,
+        samples=data.samples,
+        input_shapes=tuple(tuple(x.shape) for x in one),
+        macs=macs,
+    )
+    return Calibrated(captured, graph, assignment, observations, plan, target, provenance)
 
 
 def observe(
@@ -118,7 +161,7 @@ def observe(
     CalibrationError.
     """
     report = progress or silent
-    data = _Data(model, loader, samples)
+    data = Data(input_names(model), loader, samples)
     report("capture", 0, None)
     # Targets that fuse additions and functions need fewer of these values, and no other.
     graph = _unfused(capture(model, data.example))
@@ -135,12 +178,20 @@ def observe(
 def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph:
     """The model's float graph in the form that the program was made of."""
     target = TARGETS.get(program.provenance.target, REFERENCE)
-    return _simplified(capture(model, example), target)
+    wide = any(isinstance(node.op, Requantize) for node in program.graph.nodes)
+    return simplified(capture(model, example), target, wide_residuals=wide)
 
 
-def _simplified(graph: Graph, target: Target) -> Graph:
+def simplified(
+    graph: Graph, target: Target, *, for_training: bool = False, wide_residuals: bool = False
+) -> Graph:
+    """The graph as a target wants it."""
     return simplify(
-        graph, fuse_additions=target.fuses_additions, fuse_functions=target.fuses_functions
+        graph,
+        fuse_additions=target.fuses_additions,
+        fuse_functions=target.fuses_functions,
+        for_training=for_training,
+        wide_residuals=wide_residuals,
     )
 
 
@@ -156,15 +207,18 @@ def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[s
     return places_of(_unfused(captured))
 
 
-class _Data:
-    """A loader whose first batch was read ahead; `samples` counts those that were looked at."""
+class Data:
+    """A loader whose first batch was read ahead; `samples` counts those that were looked at.
 
-    def __init__(self, model: nn.Module, loader: Iterable[object], samples: int) -> None:
+    Of several processes each looks at its share, and all come to know the whole.
+    """
+
+    def __init__(self, names: Sequence[str], loader: Iterable[object], samples: int) -> None:
         if samples < 1:
             raise CalibrationError(f"samples={samples}; calibration needs at least one")
         self.samples = 0
-        self._most = samples
-        self._names = input_names(model)
+        self._most = share(samples)
+        self._names = names
         first, self._batches = first_and_all(loader)
         self.example = inputs_of(first, self._names)
         check_inputs(self.example, "batch 0 of the loader")
@@ -183,7 +237,25 @@ class _Data:
             report(stage, done, self._most)
 
         chosen = calibration_batches(self._batches, shapes, self._most, count)
-        return observe_values(graph, chosen, names)
+        originals = [name for name in names if not _is_copy(graph, name)]
+        originals += [graph.producers[name].inputs[0] for name in names if _is_copy(graph, name)]
+        observations = merged(observe_values(graph, chosen, dict.fromkeys(originals)))
+        self.samples = total(self.samples)
+        return with_copies(graph, observations)
+
+
+def with_copies(graph: Graph, observations: Mapping[str, Observation]) -> Mapping[str, Observation]:
+    """The observations, and those of requantized copies: their sources' own."""
+    copies = {
+        node.output: observations[node.inputs[0]]
+        for node in graph.nodes
+        if _is_copy(graph, node.output) and node.inputs[0] in observations
+    }
+    return {**observations, **copies}
+
+
+def _is_copy(graph: Graph, name: str) -> bool:
+    return name in graph.producers and isinstance(graph.producers[name].op, Requantize)
 
 
 def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
@@ -196,7 +268,8 @@ def places_of(graph: Graph) -> dict[str, Place]:
     """The layer and the shape of each value that may get a grid: float32, and computed."""
     places = {}
     for name, value in graph.values.items():
-        if value.type == Plain(torch.float32) and name not in graph.constants:
+        is_real = value.type == Plain(torch.float32) and name not in graph.constants
+        if is_real and not _is_copy(graph, name):
             writer = graph.producers.get(name)
             places[name] = (writer.origin.layer if writer else "", value.shape)
     return places
@@ -211,8 +284,8 @@ def checksums(model: nn.Module) -> dict[str, int]:
     }
 
 
-class _Clock:
-    """Seconds by stage."""
+class Clock:
+    """Seconds by stage, in `seconds`."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

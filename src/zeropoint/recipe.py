@@ -47,18 +47,23 @@ class Recipe:
     keep the layer float. A path beats a pattern, a pattern beats a class; the later of two
     patterns wins. The name of an input ("x") is a key as well: without one, the input is quantized
     as the layer that reads it asks.
+
+    `residuals`, if given, is for the values that additions read and write: a residual stream of
+    more bits than the layers' operands, which then are a requantized copy of it.
     """
 
     weights: TensorSpec = WEIGHTS
     activations: TensorSpec = ACTIVATIONS
+    residuals: TensorSpec | None = None
     overrides: Mapping[str | type[nn.Module], "Recipe | None"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.activations.granularity != PerTensor():
-            raise RecipeError(
-                f"activations ask for {self.activations.granularity}; no integer kernel has a "
-                "scale for each channel of its input: use PerTensor()"
-            )
+        for kind, spec in (("activations", self.activations), ("residuals", self.residuals)):
+            if spec is not None and spec.granularity != PerTensor():
+                raise RecipeError(
+                    f"{kind} ask for {spec.granularity}; no integer kernel has a "
+                    "scale for each channel of its input: use PerTensor()"
+                )
         if self.weights.granularity not in (PerTensor(), PerChannel()):
             raise RecipeError(
                 f"weights ask for {self.weights.granularity}; the output channel is axis 0: "

@@ -1,0 +1,1 @@
+"""Why the article's quantization-aware training lost two points."""

@@ -1,6 +1,6 @@
 """The float network that the study's other trainings start from.
 
-    python -m studies.qat_cifar10.floats        trains it, and writes weights/float.safetensors
+python -m studies.qat_cifar10.floats        trains it, and writes weights/float.safetensors
 """
 
 import sys
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from studies.cifar10 import images, right
 from studies.qat_cifar10.network import NetworkInNetwork
-from studies.training import Schedule, fit
+from studies.training import Schedule, fit, in_channels_last
 
 FILE = Path(__file__).parent / "weights" / "float.safetensors"
 SEED = 0
@@ -27,7 +27,7 @@ def float_network() -> NetworkInNetwork:
 
 def main() -> None:
     torch.manual_seed(SEED)
-    model = NetworkInNetwork().to(memory_format=torch.channels_last)
+    model = in_channels_last(NetworkInNetwork())
     fit(model, images("train"), SCHEDULE, name="NIN")
     print(f"{int(right(model, images('test')).sum())} of 10,000 right", file=sys.stderr)
     FILE.parent.mkdir(exist_ok=True)

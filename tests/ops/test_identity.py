@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from zeropoint.graph.build import float_graph
-from zeropoint.ops.identity import CAPTURES, dropout, nothing, to_dtype
+from zeropoint.ops.identity import CAPTURES, nothing, to_dtype
 
 
 @pytest.mark.parametrize("target", sorted(t for t, rule in CAPTURES.items() if rule is nothing))
@@ -10,13 +10,6 @@ def test_what_does_nothing_leaves_no_node(target: str) -> None:
     to, x = float_graph(("N", 3))
     assert CAPTURES[target](to, x.shape, x, memory_format=torch.channels_last) is x
     assert not to.nodes
-
-
-def test_dropout_is_gone_unless_it_drops_even_in_eval_mode() -> None:
-    to, x = float_graph(("N", 3))
-    assert dropout(to, x.shape, x, 0.5, False) is x
-    assert dropout(to, x.shape, x, 0.0, True) is x
-    assert dropout(to, x.shape, x, 0.5, True) == "it drops at random even in eval mode"
 
 
 def test_a_conversion_to_float32_is_gone() -> None:

@@ -1,4 +1,4 @@
-"""What does nothing at inference, and therefore leaves no trace: dropout, clone, contiguous, ..."""
+"""What does nothing, and therefore leaves no trace: clone, contiguous, detach, ..."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,6 @@ from zeropoint.graph.value import Shape, Value
 def nothing(to: Builder, shape: Shape, x: Value, *args: object, **kwargs: object) -> Value:
     """The input itself."""
     return x
-
-
-def dropout(to: Builder, shape: Shape, x: Value, p: float, train: bool) -> Value | str:
-    """Capture of dropout, which eval mode turns off."""
-    return "it drops at random even in eval mode" if train and p > 0 else x
 
 
 def to_dtype(to: Builder, shape: Shape, x: Value, *args: object, **kwargs: object) -> Value | str:
@@ -34,9 +29,6 @@ CAPTURES: dict[str, Callable[..., Value | str]] = {
     "aten.detach.default": nothing,
     "aten.contiguous.default": nothing,
     "aten.lift_fresh_copy.default": nothing,
-    "aten.dropout.default": dropout,
-    "aten.feature_dropout.default": dropout,
-    "aten.alpha_dropout.default": dropout,
     "aten._to_copy.default": to_dtype,
     "aten.to.dtype": to_dtype,
 }

@@ -1,6 +1,6 @@
 """What multiplies each channel by a constant and adds another: y = factor x + offset.
 
-    batch norm; a product or a sum with a constant tensor; a table of products and sums with numbers
+batch norm; a product or a sum with a constant tensor; a table of products and sums with numbers
 """
 
 from dataclasses import dataclass

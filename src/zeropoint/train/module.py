@@ -1,0 +1,356 @@
+"""The model in training: fake quantization wherever the integer program narrows.
+
+In training mode a step computes in float on the grids as they are, with gradients straight through
+the roundings. In eval mode the module is the program that `convert` would make of it now, computed
+in float and without gradients (simulation.py): what is evaluated is what will run. In float64
+(`qat.double()`) that gives the very integers of the reference executor.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams, broadcast
+from zeropoint.batches import input_names
+from zeropoint.calibrate import derive
+from zeropoint.distributed import largest
+from zeropoint.errors import TrainingError
+from zeropoint.graph.channels_last import as_channels_last, channels_last
+from zeropoint.graph.graph import Graph
+from zeropoint.graph.op import Role
+from zeropoint.graph.structure import nest
+from zeropoint.graph.walk import walk
+from zeropoint.lower import lower
+from zeropoint.ops.quantize import Requantize
+from zeropoint.passes.remove_dropout import remove_dropout
+from zeropoint.pipeline import Calibrated, simplified
+from zeropoint.plan import Own, Plan
+from zeropoint.program.program import Program
+from zeropoint.simulation import Simulation, every
+from zeropoint.train.assembly import (
+    FOLDED,
+    QUANTIZERS,
+    Training,
+    on_cpu,
+    place_quantizers,
+    place_weights,
+    starts_of_activations,
+    starts_of_weights,
+)
+from zeropoint.train.batch_norm import factor_and_offset
+from zeropoint.train.checkpoint import differences
+from zeropoint.train.layers import constants_of, weighted
+from zeropoint.train.method import FakeQuantizer
+from zeropoint.train.moving_range import MovingGrid
+from zeropoint.train.step import Step
+from zeropoint.train.tensors import adopt, names_of, tensor_at
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the module would be converted to, as it is now."""
+
+    program: Program
+    plan: Plan
+    simulation: Simulation
+
+
+class QuantizationAware(nn.Module):
+    """A model in quantization-aware training: what `prepare_qat` returns.
+
+    Children, parameters and buffers have the names of the user's model, whose layers keep their
+    momentum, eps, dropout and modes; `fake_quantizers` holds the grids. It takes any optimizer,
+    device, autocast, state_dict and DistributedDataParallel.
+    """
+
+    steps: Tensor
+    frozen: Tensor
+
+    def __init__(self, model: nn.Module, made: Calibrated, training: Training) -> None:
+        super().__init__()
+        self.made, self.how = made, training
+        self.input_names = input_names(model)
+        self.has_warned = False
+        self._snapshot: tuple[list[int], Snapshot] | None = None
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("frozen", torch.zeros(2, dtype=torch.bool))  # batch norms, ranges
+        adopt(self, model, (QUANTIZERS, FOLDED))
+        self._weights = place_weights(self, made.captured, self._simplified, training.batch_norm)
+        self._graph = self._simplified(made.captured)
+        self._setting = place_quantizers(self, self._graph, self._weights, made, training)
+        self._steps = [Step(self._setting, node, spent) for node, spent in self._graph.last_uses]
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and self._is_read(name, parameter))
+        self.training = model.training
+        self.get_submodule(QUANTIZERS).train(model.training)
+
+    def forward(self, *inputs: Tensor) -> Any:  # nested like the model's output
+        """The model's outputs, nested as the model nests them."""
+        if not self.training:
+            return self._evaluated(inputs)
+        self._check_inputs(inputs)  # before they get into running statistics
+        outputs = self.walk(inputs)
+        if not _finite(outputs):
+            reason = self._first_not_finite(inputs)
+            self._forget_extremes()
+            raise TrainingError(reason)
+        self._move_ranges()
+        self.steps += 1
+        return nest(self._graph.structure, outputs)
+
+    def walk(self, inputs: Sequence[Tensor], *, watch: bool = False) -> tuple[Any, ...]:
+        """The outputs by the path of training, whatever the mode; `watch` stops at a NaN."""
+        live = dict(zip(self._graph.inputs, map(as_channels_last, inputs), strict=True))
+        for step in self._steps:
+            step.run(self, live)
+            if watch and not _finite(live[name] for name in step.node.outputs if name in live):
+                raise TrainingError(step.node.origin.layer or step.node.output)
+        return tuple(live[name] for name in self._graph.outputs)
+
+    def _evaluated(self, inputs: Sequence[Tensor]) -> Any:  # nested like the model's output
+        simulation = self.snapshot().simulation
+        device = inputs[0].device
+        if device.type != "cpu":
+            simulation = simulation.to(device)
+        exact = any(x.dtype == torch.float64 for x in inputs)
+        kernel = simulation.exact_kernel() if exact else simulation.kernel(every)
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            outputs = walk(simulation.graph, list(map(as_channels_last, inputs)), kernel=kernel)
+        return nest(self._graph.structure, outputs)
+
+    # --- modes -----------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> "QuantizationAware":
+        """Set the mode; batch norms that were frozen stay in eval mode."""
+        self._snapshot = None  # tensors may have been written behind autograd's back
+        super().train(mode)
+        self._keep_frozen()
+        return self
+
+    def freeze(self, *, batch_norm: bool = False, ranges: bool = False) -> None:
+        """Keep running statistics, or the ranges of activations, where they are."""
+        self.frozen |= torch.tensor([batch_norm, ranges], device=self.frozen.device)
+        self._keep_frozen()
+
+    def _keep_frozen(self) -> None:
+        batch_norm, ranges = self.frozen.tolist()
+        for norm in self.batch_norms() if batch_norm else ():
+            norm.training = False
+        for quantizer in self._moving():
+            quantizer.moves = not ranges
+
+    def batch_norms(self) -> list[BatchNorm]:
+        """The batch norms that are left."""
+        return [module for module in self.modules() if isinstance(module, BatchNorm)]
+
+    def quantizers(self) -> dict[str, FakeQuantizer]:
+        """The fake quantizers by the names of their values."""
+        children = self.get_submodule(QUANTIZERS).named_children()
+        return {name.replace("/", "."): q for name, q in children if isinstance(q, FakeQuantizer)}
+
+    def restart(self, made: Calibrated) -> None:
+        """Go on with the grids of another plan for the same values."""
+        starts = starts_of_activations(made)
+        first = self._setting.folds_first
+        of_weights = starts_of_weights(self, self._weights, made, first)
+        for name, start in starts.items():
+            self._quantizer(self._setting.grids[name]).begin(start)
+        for output, start in of_weights.items():
+            self._quantizer(self._setting.weights[output]).begin(start)
+        self.made = made
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:  # torch's report of missing and unexpected keys
+        """As torch's; TrainingError, with nothing loaded, for a checkpoint of other grids."""
+        found = differences(self, state_dict, strict=strict)
+        if found:
+            raise TrainingError(
+                "the checkpoint is of another recipe: " + "; ".join(found) + ". Prepare the model "
+                "with the arguments that the checkpoint was trained with"
+            )
+        report = super().load_state_dict(state_dict, strict, assign)
+        self._keep_frozen()
+        return report
+
+    def _is_read(self, name: str, parameter: nn.Parameter) -> bool:
+        """False for a parameter that the captured inference does not use, as of auxiliary heads."""
+        if name.startswith(QUANTIZERS):
+            return True
+        read = set(self._setting.constants.values())
+        for layer in self._weights.layers.values():
+            read |= {layer.weight or "", layer.bias or ""}
+            read |= {f"{layer.norm}.weight", f"{layer.norm}.bias"}
+        # A tensor may have several names.
+        return any(tensor_at(self, known) is parameter for known in read & names_of(self))
+
+    # --- what is not finite ----------------------------------------------------------------------
+
+    def _check_inputs(self, inputs: Sequence[Tensor]) -> None:
+        for name, x in zip(self.input_names, inputs, strict=False):
+            if not _finite([x]):
+                raise TrainingError(
+                    f"input {name!r} of step {int(self.steps)} holds NaN or infinity; look at the "
+                    "data"
+                )
+
+    def _first_not_finite(self, inputs: Sequence[Tensor]) -> str:
+        """A sentence about where it begins: a parameter, or a layer."""
+        step = int(self.steps)
+        for name, parameter in self.named_parameters():
+            if not _finite([parameter]):
+                return (
+                    f"parameter {name!r} is not finite in step {step}: an update before it was "
+                    "not; go back to the last checkpoint, with a lower learning rate or with "
+                    "clipped gradients"
+                )
+        try:
+            with torch.no_grad():
+                self.walk(inputs, watch=True)
+        except TrainingError as error:
+            return (
+                f"the output of {error} is not finite in step {step}, although inputs and "
+                "parameters are; lower the learning rate"
+            )
+        return f"the outputs of step {step} were not finite"
+
+    # --- ranges ----------------------------------------------------------------------------------
+
+    def _move_ranges(self) -> None:
+        """Move the ranges by what this step has seen, in all processes."""
+        moving = [quantizer for quantizer in self._moving() if quantizer.seen is not None]
+        if moving:
+            seen = largest(torch.stack([q.seen for q in moving if q.seen is not None]))
+            for quantizer, extremes in zip(moving, seen, strict=True):
+                quantizer.move(extremes)
+        self._forget_extremes()
+
+    def _forget_extremes(self) -> None:
+        for quantizer in self._moving():
+            quantizer.seen = None
+
+    def _moving(self) -> list[MovingGrid]:
+        return [grid for grid in self.quantizers().values() if isinstance(grid, MovingGrid)]
+
+    # --- out of training -------------------------------------------------------------------------
+
+    def snapshot(self, *, again: bool = False) -> Snapshot:
+        """The program of the parameters and grids as they are.
+
+        It is made anew when one of them has changed, unless that went through `.data`: then by
+        `train`, `eval` or `again`. TrainingError names a tensor that is not finite.
+        """
+        tensors = [*self.parameters(), *self.buffers()]
+        versions = [stamp for t in tensors for stamp in (t._version, t.data_ptr())]
+        if again or self._snapshot is None or self._snapshot[0] != versions:
+            self._check_tensors()
+            graph, plan = self.trained()
+            program = lower(graph, plan, self.made.provenance)
+            simulation = Simulation(channels_last(graph), program)
+            self._snapshot = (versions, Snapshot(program, plan, simulation))
+        return self._snapshot[1]
+
+    def _check_tensors(self) -> None:
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+            if not _finite([tensor]):
+                raise TrainingError(
+                    f"{name!r} is not finite after step {int(self.steps)}, so there is no integer "
+                    "network; go back to the last checkpoint"
+                )
+
+    def trained(self) -> tuple[Graph, Plan]:
+        """The float graph with the weights as they are, and the plan of the grids as they are."""
+        made = self.made
+        with torch.no_grad():
+            graph = remove_dropout(self.current_graph())
+            none, grids = torch.empty(0), self._setting.grids
+            activations = {
+                name: Own(self._quantizer(grids[name]).grid(none), "trained")
+                for name in made.assignment.own
+            }
+            weights = {}
+            for node in weighted(graph):
+                name = constants_of(node)[Role.WEIGHT]
+                grid = self._weight_grid(node.output, graph.constants[name])
+                if grid is not None:
+                    weights[name] = Own(grid, "trained")
+        return graph, derive(graph, made.assignment, activations, weights, made.target)
+
+    def current_graph(self) -> Graph:
+        """The training graph with the tensors as they are."""
+        known, captured = names_of(self), self.made.captured
+        constants = {
+            name: on_cpu(tensor_at(self, name)) if name in known else tensor
+            for name, tensor in captured.constants.items()
+        }
+        graph = self._simplified(replace(captured, constants=constants))
+        own = {name: on_cpu(tensor_at(self, at)) for name, at in self._weights.folded.items()}
+        return replace(graph, constants={**graph.constants, **own})
+
+    def weight_quantizers(self) -> list[str]:
+        """The outputs of the layers whose weights are quantized, for `weight_and_grid`.
+
+        Of layers that share a weight and its grid, the last.
+        """
+        return list({key: output for output, key in self._setting.weights.items()}.values())
+
+    def weight_and_grid(self, output: str) -> tuple[Tensor, QParams]:
+        """A layer's own weight as it is trained, and its grid before any fold.
+
+        Where a weight is quantized behind the fold, that is the grid divided by the factor, which
+        may be negative.
+        """
+        layer = self._weights.layers[output]
+        assert layer.weight is not None  # what has no weight has no quantizer
+        weight = tensor_at(self, layer.weight)
+        quantizer = self._quantizer(self._setting.weights[output])
+        if output not in self._setting.folds_first:
+            return weight, quantizer.grid(on_cpu(weight))
+        assert layer.norm is not None  # what folds has a batch norm
+        factor = factor_and_offset(self.get_submodule(layer.norm), None)[0].detach().to("cpu")
+        grid = quantizer.grid(on_cpu(weight) * broadcast(factor, weight.ndim, 0))
+        # What a factor of zero hides has the code of zero, however large it is.
+        hidden = torch.finfo(torch.float32).max
+        scale = torch.where(factor == 0, hidden, grid.scale / factor).to(torch.float32)
+        zero_point = grid.zero_point.expand_as(scale).clone()
+        return weight, QParams(scale, zero_point, grid.type, axis=0)
+
+    def _weight_grid(self, output: str, folded: Tensor) -> QParams | None:
+        """The grid of a weight as the program has it, folded; None where nothing was trained."""
+        if output not in self._setting.weights:
+            return None
+        layer = self._weights.layers[output]
+        if layer.norm is None or output in self._setting.folds_first:
+            return self._quantizer(self._setting.weights[output]).grid(folded)
+        factor, _ = factor_and_offset(self.get_submodule(layer.norm), None, torch.float64)
+        return _multiplied(self.weight_and_grid(output)[1], factor.to("cpu"))
+
+    def _quantizer(self, key: str) -> FakeQuantizer:
+        quantizer = self.get_submodule(key)
+        assert isinstance(quantizer, FakeQuantizer)  # the setting names no other
+        return quantizer
+
+    def _simplified(self, captured: Graph) -> Graph:
+        wide = any(isinstance(node.op, Requantize) for node in self.made.graph.nodes)
+        return simplified(captured, self.made.target, for_training=True, wide_residuals=wide)
+
+
+def _finite(values: Iterable[Any]) -> bool:
+    """True if no tensor among them holds NaN or infinity."""
+    tensors = [x for x in values if isinstance(x, Tensor) and x.is_floating_point()]
+    return all(bool(torch.isfinite(x).all()) for x in tensors)
+
+
+def _multiplied(grid: QParams, factor: Tensor) -> QParams:
+    """The grid of a weight whose channels are multiplied: codes stay, up to their sign."""
+    scale = grid.scale.to(torch.float64) * factor.abs()
+    scale = torch.where(scale < SMALLEST_SCALE, 1.0, scale).to(torch.float32)
+    zero_point = grid.zero_point.expand_as(scale).clone()
+    return QParams(scale, zero_point, grid.type, axis=0)
