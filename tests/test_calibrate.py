@@ -21,6 +21,7 @@ from zeropoint.graph.walk import walk
 from zeropoint.observe.calibrator import Calibrator, scalar
 from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.mse import MSE
+from zeropoint.ops.add import Add
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
@@ -301,6 +302,22 @@ def test_a_constant_activation_stays_what_it_is(calibrator: Calibrator) -> None:
     params = plan.params("a")
     assert params is not None
     assert params.scale.item() * 255 == pytest.approx(3.0, rel=1e-5)
+
+
+@pytest.mark.parametrize(("ends", "zero_point"), [((-1.0, 3.0), 64), ((0.5, 2.0), 0)])
+def test_a_constant_operand_has_the_grid_over_its_own_numbers(
+    ends: tuple[float, float], zero_point: int
+) -> None:
+    net = Net()
+    constant = net.to.constant("c", torch.tensor(ends))
+    sum = net.to.emit(Add(), net.linear("a", net.x, EYE, [0.0, 0.0]), constant, shape=("N", 2))
+    plan = net.plan(net.linear("b", sum, EYE, [0.0, 0.0]), [[0.5, 1.0]])
+    entry = plan.entries["c"]
+    assert isinstance(entry, Own)
+    assert entry.calibrator == "MinMax()"
+    assert int(entry.params.zero_point) == zero_point
+    _, high = entry.params.real_range
+    assert high.item() == pytest.approx(ends[1], rel=0.01)
 
 
 def test_an_activation_of_zeros_gets_a_usable_scale() -> None:

@@ -34,6 +34,7 @@ from zeropoint.ops.matmul import MatMul
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
+from zeropoint.ties import ties
 
 LARGEST_BIAS = 2.0**30
 """A bias takes at most half of int32, so that the sum of products has the other half."""
@@ -86,9 +87,11 @@ def choose(
         else:
             grid, chosen = _constant_grid(tensor, spec), repr(MinMax())
         entries[name] = Own(grid, chosen)
-    for name in assignment.shared:
-        source = owner(name, assignment.shared)
-        entries[name] = Shared(entries[source].params, source)
+    grids = {name: entry.params for name, entry in entries.items()}
+    shared = {**assignment.shared, **ties(graph, assignment, observations, grids)}
+    for name in shared:
+        source = owner(name, shared)
+        entries[name] = Shared(grids[source], source)
     for name, spec in assignment.weights.items():
         readers = [node for node in graph.users[name] if node.output in assignment.integer]
         needed = [_scale_for_bias(graph, node, entries) for node in readers]

@@ -44,6 +44,20 @@ NAMED_DIMENSIONS = {
 }
 """What the free dimensions of an input are called, by how many it has: (N, C, H, W) has four."""
 
+MAKERS = {
+    "aten.arange.default",
+    "aten.arange.start",
+    "aten.arange.start_step",
+    "aten.eye.default",
+    "aten.eye.m",
+    "aten.full.default",
+    "aten.linspace.default",
+    "aten.ones.default",
+    "aten.scalar_tensor.default",
+    "aten.zeros.default",
+}
+"""Operators that make the same tensor at every run, if their operands are numbers."""
+
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
 
@@ -277,8 +291,8 @@ class _Translation:
         keywords = {key: self._argument(item) for key, item in node.kwargs.items()}
         self._to.origin = origin_of(node, self._modules)
         self._to.hint = self._name(node)
-        if node.meta.get("val") is None:  # an assertion about sizes
-            return None
+        if node.meta.get("val") is None or isinstance(node.meta["val"], torch.SymBool):
+            return None  # an assertion about sizes
         if not isinstance(target, torch._ops.OpOverload):
             return self._size_arithmetic(node, arguments)
         if str(target) in NUMBER_OF:
@@ -348,7 +362,9 @@ class _Translation:
         emptied, named, operands = template(arguments, keywords)
         contents = [self._to.tensor(operand) for operand in operands]
         known = isinstance(node.meta.get("val"), (Tensor, list))
-        if not known or not contents or any(content is None for content in contents):
+        if not contents and str(target) not in MAKERS:
+            return None
+        if not known or any(content is None for content in contents):
             return None
         result = Opaque(str(target), emptied, named).run(*contents)
         if isinstance(result, tuple):

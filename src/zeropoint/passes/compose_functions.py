@@ -101,7 +101,7 @@ def _next(graph: Graph, taken: Sequence[Node], reads: set[str]) -> Node | None:
     return max(candidates, key=lambda node: order[id(node)], default=None)
 
 
-# --- operators as steps ----------------------------------------------------------------------------
+# --- operators as steps --------------------------------------------------------------------------
 
 Places = Sequence[str]
 """What the operands of a node are called among the values so far."""
