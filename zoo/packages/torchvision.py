@@ -70,5 +70,4 @@ NETWORKS = (
     Network("torchvision_fcos_resnet50_fpn", "FCOS", "torchvision", Task.DETECTION,
             (3, 128, 128), fcos),
     video("mc3_18", "ResNet 3d"),
-    video("s3d", "S3D"),
 )  # fmt: skip

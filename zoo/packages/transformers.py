@@ -22,7 +22,8 @@ def upernet() -> nn.Module:
     package = module("transformers")
     with torchvision_importable():
         stages = ["stage1", "stage2", "stage3", "stage4"]
-        backbone = package.ConvNextConfig(depths=[2, 2, 4, 2], out_features=stages)
+        sizes = {"depths": [2, 2, 4, 2], "hidden_sizes": [96, 192, 384, 768]}
+        backbone = package.ConvNextConfig(**sizes, out_features=stages)
         config = package.UperNetConfig(
             backbone_config=backbone, hidden_size=128, auxiliary_in_channels=384
         )

@@ -24,6 +24,7 @@ from torch.export.graph_signature import OutputKind
 
 from zeropoint.capture.evaluating import evaluating
 from zeropoint.capture.fixed_sizes import warn_of_fixed_sizes
+from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.errors import CaptureError
@@ -69,10 +70,11 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     """
     _check_kind(model)
     _check_parameters(model)
-    with evaluating(model), torch.no_grad(), _torch_silent():
-        program = _export(model, tuple(_at_least_two(x) for x in example))
-        program, renamed = functional(program)
-        graph = _Translation(model, program, renamed).graph()
+    with evaluating(model), torch.no_grad():
+        with _torch_silent(), FreeSizes():
+            program = _export(model, tuple(_at_least_two(x) for x in example))
+            program, renamed = functional(program)
+            graph = _Translation(model, program, renamed).graph()
         warn_of_fixed_sizes(model, example, graph)
     return graph
 
@@ -144,9 +146,13 @@ def _ties_height_and_width(program: ExportedProgram) -> bool:
     free = next((size for size in sizes if isinstance(size, torch.SymInt)), None)
     if free is None:
         return False
+    twice = {size.node.expr: 2 * size.node.hint for size in sizes if isinstance(size, torch.SymInt)}
     guards = [guard.expr for guard in free.node.shape_env.guards]
     return any(
-        str(guard).startswith("Eq(") and guard.rhs.is_number and len(guard.free_symbols) > 1
+        str(guard).startswith("Eq(")
+        and guard.rhs.is_number
+        and len(guard.free_symbols) > 1
+        and not guard.xreplace(twice)  # else it is about what divides them
         for guard in guards
     )
 

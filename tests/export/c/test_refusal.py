@@ -16,7 +16,6 @@ from zeropoint.export.c import refusal
 from zeropoint.export.c.refusal import sample_shapes
 from zeropoint.export.c.steps import FUNCTIONS
 from zeropoint.graph.value import Quantized
-from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
