@@ -16,9 +16,12 @@ from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.permute import Permute
 from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
 from zeropoint.ops.shape import Flatten, SizeOf
+from zeropoint.ops.slice import Slice
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import ONEDNN, REFERENCE, Target
 
@@ -94,10 +97,56 @@ def test_operands_with_another_specification_are_not_tied() -> None:
     net = Net()
     a, b = net.conv("a", net.x), net.conv("b", net.x)
     both = net.op("cat", Concat(1), a, b, shape=("N", 8, 8, 8))
+    pooled = net.op("pool", MaxPool2d((1, 1), (1, 1)), both)
     narrow = Recipe(overrides={"b": Recipe(activations=TensorSpec(bits=4))})
-    result = net.assign(both, recipe=narrow)
-    assert result.shared == {"a": "cat"}
+    result = net.assign(pooled, recipe=narrow)
+    assert result.shared == {"a": "cat", "pool": "cat"}
     assert result.own["b"].bits == 4
+
+
+def test_an_operand_is_tied_through_what_only_moves_it() -> None:
+    net = Net()
+    a, b = net.conv("a", net.x), net.conv("b", net.x)
+    turned = net.op("turned", Permute((0, 1, 3, 2)), net.op("pool", MaxPool2d((1, 1), (1, 1)), a))
+    both = net.op("cat", Concat(1), turned, b, shape=("N", 8, 8, 8))
+    result = net.assign(net.op("last", MaxPool2d((1, 1), (1, 1)), both))
+    assert result.shared == {
+        "pool": "a", "turned": "pool", "a": "cat", "b": "cat", "last": "cat"
+    }  # fmt: skip
+    assert list(result.own) == ["x", "cat"]
+
+
+def test_the_result_of_an_island_is_quantized_onto_the_grid_of_its_concatenation() -> None:
+    net = Net()
+    both = net.op("cat", Concat(1), net.conv("a", net.x), net.op("silu", SILU, net.x))
+    result = net.assign(net.op("last", MaxPool2d((1, 1), (1, 1)), both))
+    assert result.shared == {"a": "cat", "silu": "cat", "last": "cat"}
+
+
+def test_a_concatenation_of_parts_of_one_value_is_on_its_grid() -> None:
+    net = Net()
+    a = net.conv("a", net.x)
+    parts = [net.op(f"part{i}", Slice(1, i, i + 2), a) for i in (0, 2)]
+    both = net.op("cat", Concat(1), *parts)
+    result = net.assign(net.conv("b", both), net.conv("c", a))
+    assert result.shared == {"part0": "a", "part2": "a", "cat": "a"}
+
+
+def test_what_follows_an_accumulator_out_is_neither_integer_nor_an_island() -> None:
+    net = Net()
+    turned = net.op("turned", Permute((0, 2, 3, 1)), net.conv("a", net.x))
+    result = net.assign(turned)
+    assert result.leaving == {"turned"}
+    assert result.accumulators == {"a"}
+    assert not result.reasons
+
+
+def test_a_product_of_matrices_that_an_island_reads_stays_wide() -> None:
+    net = Net()
+    pooled = net.op("pool", MaxPool2d((1, 1), (1, 1)), net.conv("a", net.x))
+    product = net.op("product", MatMul(), pooled, pooled)
+    result = net.assign(net.op("silu", SILU, product))
+    assert result.accumulators == {"product"}
 
 
 def test_a_residual_convolution_at_the_end_is_narrowed() -> None:

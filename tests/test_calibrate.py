@@ -21,10 +21,12 @@ from zeropoint.graph.walk import walk
 from zeropoint.observe.calibrator import Calibrator, scalar
 from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.mse import MSE
+from zeropoint.ops.add import Add
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.reduce import Mean
 from zeropoint.passes import simplify
 from zeropoint.plan import Accumulator, Bias, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
@@ -303,6 +305,22 @@ def test_a_constant_activation_stays_what_it_is(calibrator: Calibrator) -> None:
     assert params.scale.item() * 255 == pytest.approx(3.0, rel=1e-5)
 
 
+@pytest.mark.parametrize(("ends", "zero_point"), [((-1.0, 3.0), 64), ((0.5, 2.0), 0)])
+def test_a_constant_operand_has_the_grid_over_its_own_numbers(
+    ends: tuple[float, float], zero_point: int
+) -> None:
+    net = Net()
+    constant = net.to.constant("c", torch.tensor(ends))
+    sum = net.to.emit(Add(), net.linear("a", net.x, EYE, [0.0, 0.0]), constant, shape=("N", 2))
+    plan = net.plan(net.linear("b", sum, EYE, [0.0, 0.0]), [[0.5, 1.0]])
+    entry = plan.entries["c"]
+    assert isinstance(entry, Own)
+    assert entry.calibrator == "MinMax()"
+    assert int(entry.params.zero_point) == zero_point
+    _, high = entry.params.real_range
+    assert high.item() == pytest.approx(ends[1], rel=0.01)
+
+
 def test_an_activation_of_zeros_gets_a_usable_scale() -> None:
     net = Net()
     fixed = net.linear("a", net.x, [[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0])
@@ -325,7 +343,7 @@ def test_tied_and_moved_values_share_the_grid_of_their_owner() -> None:
     a = net.linear("a", net.x, EYE, [0.0, 0.0])
     b = net.linear("b", net.x, [[5.0, 0.0], [0.0, 5.0]], [0.0, 0.0])
     both = net.to.emit(Concat(1), a, b, shape=("N", 4), name="cat")
-    plan = net.plan(both, [[0.0, 1.0]])
+    plan = net.plan(net.to.emit(Mean((1,)), both, shape=("N",)), [[0.0, 1.0]])
     assert plan.entries["a"] == Shared(plan.params("cat"), "cat")  # type: ignore[arg-type]  # the assertion says that it is there
     assert plan.params("a") == plan.params("b") == plan.params("cat")
 

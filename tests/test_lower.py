@@ -183,10 +183,10 @@ def test_a_function_of_an_accumulator_that_leaves_is_taken_in_float(
 
 def test_a_constant_operand_is_quantized_when_the_program_is_made() -> None:
     to, x = float_graph(IMAGE)
-    plane = to.constant("plane", torch.tensor([[[0.0, 0.5], [0.25, 1.0]]]))
+    plane = to.constant("plane", torch.tensor([[[0.0, 0.2], [0.4, 1.0]]]))
     sum = to.emit(Add(), conv(to, x, "a"), plane, shape=IMAGE, name="sum")
     program = lowered(to.done([conv(to, sum, "b")]), ONES, recipe=MIN_MAX)
-    assert program.graph.constants["plane"].tolist() == [[[0, 128], [64, 255]]]
+    assert program.graph.constants["plane"].tolist() == [[[0, 51], [102, 255]]]
     assert [node.output for node, _ in find(program.graph, Quantize)] == ["x.quantized"]
 
 

@@ -13,7 +13,7 @@ import zeropoint as zp
 from benchmarks.images import images as photographs
 from benchmarks.networks.batch_norm import settle_batch_norm
 from benchmarks.networks.resnet import resnet18
-from tests.nets import Islands, MobileNetLike, Residual, images, seeded
+from tests.nets import Gated, Islands, MobileNetLike, Residual, images, seeded
 from zeropoint.errors import (
     CalibrationError,
     CaptureError,
@@ -49,6 +49,17 @@ def layers(*modules: nn.Module) -> nn.Module:
 def test_whole_networks_run_in_integers(kind: Callable[[], nn.Module]) -> None:
     model = seeded(kind())
     quantized = zp.quantize(model, [images(32)])
+    assert not quantized.program.has_islands()
+    assert quantized.coverage().share_of_macs == 1.0
+    assert_close(quantized, model, images(16, seed=1))
+
+
+@pytest.mark.parametrize("engine", [engine.name for engine in zp.engines()])
+def test_functions_and_gates_run_in_integers_on_every_engine(engine: str) -> None:
+    if not next(each.usable for each in zp.engines() if each.name == engine):
+        pytest.skip(f"{engine} is not usable here")
+    model = seeded(Gated())
+    quantized = zp.quantize(model, [images(32)], engine=engine)
     assert not quantized.program.has_islands()
     assert quantized.coverage().share_of_macs == 1.0
     assert_close(quantized, model, images(16, seed=1))
@@ -331,15 +342,21 @@ def test_statistics_of_another_forward_name_the_first_value_that_differs() -> No
         assert "'softmax'" in message
 
 
+@pytest.mark.parametrize("kind", [Residual, Gated])
 @pytest.mark.parametrize("engine", ["reference", "onnxruntime"])
-def test_statistics_serve_targets_that_fuse_additions_and_those_that_do_not(engine: str) -> None:
+def test_statistics_serve_targets_that_fuse_and_those_that_do_not(
+    engine: str, kind: type[nn.Module]
+) -> None:
     if not next(each.usable for each in zp.engines() if each.name == engine):
         pytest.skip(f"{engine} is not installed")
-    statistics = zp.observe(seeded(Residual()), LOADER)
-    q = zp.quantize(seeded(Residual()), statistics, engine=engine)
-    assert str(q.program) == str(zp.quantize(seeded(Residual()), LOADER, engine=engine).program)
-    kinds = {node.op.name for node in q.program.graph.nodes}
-    assert ("add" in kinds) == (engine == "onnxruntime")
+    statistics = zp.observe(seeded(kind()), LOADER)
+    q = zp.quantize(seeded(kind()), statistics, engine=engine)
+    assert str(q.program) == str(zp.quantize(seeded(kind()), LOADER, engine=engine).program)
+    kinds = [node.op.name for node in q.program.graph.nodes]
+    ordinary = 0 if kind is Residual else 1  # a difference that is no residual
+    assert (kinds.count("add") > ordinary) == (engine == "onnxruntime")
+    functions = [node.op for node in q.program.graph.nodes if getattr(node.op, "function", ())]
+    assert bool(functions) == (engine == "reference" and kind is Gated)
 
 
 def test_an_input_has_a_calibrator_of_its_own_if_the_recipe_names_it() -> None:

@@ -23,6 +23,13 @@ def test_only_the_reference_runs_asymmetric_weights() -> None:
     assert ONEDNN.refusal_of_activations(TensorSpec()) is None
 
 
+def test_engines_that_cannot_add_before_they_round_cannot_bend_either() -> None:
+    assert {name: target.fuses_functions for name, target in TARGETS.items()} == {
+        name: target.fuses_additions for name, target in TARGETS.items()
+    }
+    assert not TARGETS["onnxruntime"].fuses_functions
+
+
 def test_a_width_that_a_machine_lacks_is_named() -> None:
     wide = Target("wide", bits=range(8, 9))
     assert wide.refusal_of_weights(TensorSpec(bits=4, symmetric=True)) == "4-bit weights"

@@ -5,6 +5,7 @@
     sounds         (C, L)         voices: harmonics of a wandering pitch, and pink noise
     spectrograms   (1, F, T)      the logarithm of the voices' energies in F bands
     bands          (F, T)         the same, for networks that take bands for channels
+    frames         (T, F)         the same, time first
     noise          any            standard normal, for generators
 
 White noise for an image would not do: `benchmarks.images` tells why. Every function takes the
@@ -131,6 +132,12 @@ def spectrograms(shape: tuple[int, ...], count: int, split: str) -> Tensor:
     """(count, 1, F, T): `bands` as images."""
     _, number, frames = shape
     return bands((number, frames), count, split).unsqueeze(1)
+
+
+def frames(shape: tuple[int, ...], count: int, split: str) -> Tensor:
+    """(count, T, F): `bands`, time first."""
+    number, width = shape
+    return bands((width, number), count, split).transpose(1, 2).contiguous()
 
 
 def noise(shape: tuple[int, ...], count: int, split: str) -> Tensor:

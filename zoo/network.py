@@ -1,12 +1,18 @@
 """What a network is to the zoo: how to build it, what it is fed, and what is known about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.inputs import Inputs, images
+
+
+Model = Callable[[Tensor], Any]  # Any: outputs nest as each network nests them
+Metric = Callable[[Model, Model], Mapping[str, float]]
+"""(float model, int8 model) -> numbers, by what they say. For networks with trained weights."""
 
 
 class Task(Enum):
@@ -45,3 +51,4 @@ class Network:
     inputs: Inputs = images
     weights: Weights = Weights.SEEDED
     convolutional: bool = True
+    metric: Metric | None = None

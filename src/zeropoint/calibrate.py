@@ -34,6 +34,7 @@ from zeropoint.ops.matmul import MatMul
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
+from zeropoint.ties import ties
 
 LARGEST_BIAS = 2.0**30
 """A bias takes at most half of int32, so that the sum of products has the other half."""
@@ -76,12 +77,22 @@ def choose(
     assignment: Assignment,
     observations: Mapping[str, Observation],
     target: Target,
+    *,
+    may_tie: bool = True,
 ) -> Plan:
-    """The plan that the specifications, the statistics and the target amount to."""
+    """The plan that the specifications, the statistics and the target amount to.
+
+    Unless it `may_tie`, values share grids as the assignment says, and no others do.
+    """
     chosen = {
         name: _chosen(graph, observations, name, spec) for name, spec in assignment.own.items()
     }
-    return derive(graph, assignment, chosen, {}, target)
+    if may_tie:
+        grids = {name: own.params for name, own in chosen.items()}
+        tied = ties(graph, assignment, observations, grids)
+        assignment = replace(assignment, shared={**assignment.shared, **tied})
+    own = {name: entry for name, entry in chosen.items() if name not in assignment.shared}
+    return derive(graph, assignment, own, {}, target)
 
 
 def _chosen(
@@ -108,7 +119,7 @@ def derive(
     entries: dict[str, Entry] = dict(activations)
     for name in assignment.shared:
         source = owner(name, assignment.shared)
-        entries[name] = Shared(entries[source].params, source)
+        entries[name] = Shared(activations[source].params, source)
     for name, spec in assignment.weights.items():
         readers = [node for node in graph.users[name] if node.output in assignment.integer]
         needed = [_scale_for_bias(graph, node, entries) for node in readers]

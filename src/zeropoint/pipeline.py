@@ -4,7 +4,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -35,7 +35,7 @@ from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.ops.quantize import Requantize
 from zeropoint.passes import simplify
 from zeropoint.passes.remove_dropout import remove_dropout
-from zeropoint.plan import Plan
+from zeropoint.plan import Plan, Shared
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
@@ -133,6 +133,7 @@ def calibrated(
         else:
             observations = data.observe(graph, assignment.own, "calibrate", report)
         plan = choose(graph, assignment, observations, target)
+        assignment = as_planned(assignment, plan)
     provenance = Provenance(
         zeropoint=VERSION,
         torch=torch.__version__,
@@ -242,6 +243,14 @@ class Data:
         observations = merged(observe_values(graph, chosen, dict.fromkeys(originals)))
         self.samples = total(self.samples)
         return with_copies(graph, observations)
+
+
+def as_planned(assignment: Assignment, plan: Plan) -> Assignment:
+    """The assignment with the ties that were found when the data were seen."""
+    entries = plan.entries.items()
+    shared = {name: entry.source for name, entry in entries if isinstance(entry, Shared)}
+    own = {name: spec for name, spec in assignment.own.items() if name not in shared}
+    return replace(assignment, own=own, shared=shared)
 
 
 def with_copies(graph: Graph, observations: Mapping[str, Observation]) -> Mapping[str, Observation]:

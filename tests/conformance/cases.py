@@ -237,7 +237,8 @@ def add(
     operands = draw(pairs(draft, broadcasting=broadcasting, constant=constant))
     alpha = draw(st.sampled_from([-1.0, -1.0, 0.3, 2.7, -0.01])) if scaled else 1.0
     spread = magnitude(draft, *operands)
-    op = Add(*draw(BOUNDS).of(spread), alpha)
+    low, high = draw(BOUNDS).of(spread)
+    op = Add(low, high, alpha)
     return draft.case(draft.emit(op, *operands, params=draw(wishes()).grid(draft, spread)))
 
 

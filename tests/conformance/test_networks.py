@@ -21,12 +21,15 @@ from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.concat import Concat
 from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.extremes import Maximum, Minimum
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.mul import Mul
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.pad import Pad
 from zeropoint.ops.pool import AveragePool2d, GlobalAveragePool, MaxPool2d
 from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
 from zeropoint.ops.shape import KEEP, Flatten, Reshape
+from zeropoint.ops.table import Table
 
 BATCH, CHANNELS, SIZE = 2, 8, 5
 ODD = 1001
@@ -83,6 +86,33 @@ def concat(net: Network) -> Value:
 
 def add(net: Network) -> Value:
     return net.draft.emit(Add(), net.image(), net.image(), params=net.grid())
+
+
+def function_of_conv(net: Network) -> Value:
+    function = (("clamp", "x", -200.0, None), ("div", "x1", 3.0))
+    op = Conv2d(padding=(1, 1), function=function)
+    addend = [net.image()] if net.draw(st.booleans()) else []
+    return net.layer(op, net.image(), (CHANNELS, CHANNELS, 3, 3), net.grid(), *addend)
+
+
+def table(net: Network) -> Value:
+    op = Table((("abs", "x"), ("mul", "x1", 1 / 3)))
+    return net.draft.emit(op, net.image(), params=net.grid())
+
+
+def gate(net: Network) -> Value:
+    """x times a number between 0 and 255 / 1001 for each of its channels, made of their means."""
+    x = net.image()
+    mean = net.draft.emit(GlobalAveragePool(), net.image(), params=net.grid())
+    op = Table((("abs", "x"), ("mul", "x1", 0.0013)))
+    factor = net.draft.emit(op, mean, params=per_tensor(1 / ODD, 0, UINT8))
+    operands = [x, factor] if net.draw(st.booleans()) else [factor, x]
+    return net.draft.emit(Mul(), *operands, params=net.grid())
+
+
+def of_two(net: Network) -> Value:
+    op = net.draw(st.sampled_from([Add(alpha=-1.0), Mul(), Maximum(), Minimum()]))
+    return net.draft.emit(op, net.image(), net.image(), params=net.grid())
 
 
 def average(net: Network) -> Value:
@@ -142,7 +172,7 @@ def accumulators(net: Network) -> Value:
 
 
 BLOCKS = [conv, conv, conv, depthwise, concat, add, average, requantize, island, reshape]
-BLOCKS += [on_the_same_grid, on_the_same_grid]
+BLOCKS += [on_the_same_grid, on_the_same_grid, function_of_conv, table, gate, of_two]
 HEADS = [flat, mean, logits_of_the_mean, linear_after_flatten, accumulators]
 
 

@@ -19,6 +19,7 @@ from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.quantize import Quantize
 from zeropoint.ops.shape import SizeOf
+from zeropoint.ops.table import Table
 
 
 def convolution() -> Graph:
@@ -121,6 +122,14 @@ def test_infinite_options_are_read_back() -> None:
     to, x = float_graph((4,))
     y = to.emit(Clamp(float("-inf"), float("inf")), x, shape=x.shape, name="inf")
     assert_round_trip(to.done([y]))
+
+
+def test_functions_are_read_back() -> None:
+    to, x = float_graph((4,))
+    steps = (("add", "x", 3.0), ("clamp", "x1", 0.0, None), ("mul", "x", "x2"), ("div", "x3", 6.0))
+    y = to.emit(Table(steps), x, shape=x.shape, name="y")
+    again = assert_round_trip(to.done([y]))
+    assert again.nodes[0].op == Table(steps)
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_.']{0,6}(:[2-9])?", fullmatch=True)

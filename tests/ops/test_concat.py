@@ -1,12 +1,17 @@
-import torch
+from collections.abc import Callable
 
+import pytest
+import torch
+from torch import Tensor
+
+from tests.ops.spelled import assert_close, assert_codes_move, inputs
 from zeropoint.arithmetic.integer import UINT8, IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.arithmetic.requantize import Float32
 from zeropoint.graph.build import float_graph
 from zeropoint.graph.op import Grid, Role, Signature
 from zeropoint.graph.value import Plain
-from zeropoint.ops.concat import Concat, concat
+from zeropoint.ops.concat import Concat, concat, horizontal_stack, vertical_stack
 
 FINE = per_tensor(0.1, 0, UINT8)
 COARSE = per_tensor(0.4, 50, UINT8)
@@ -60,9 +65,40 @@ def test_an_axis_from_the_end_is_counted_from_the_beginning() -> None:
 
 def test_a_concatenation_that_has_no_integer_form_says_why() -> None:
     to, x = float_graph(("N", 3))
-    constant, index = (
-        to.constant("c", torch.ones(1, 3)),
-        to.input("i", ("N", 3), Plain(torch.int64)),
-    )
-    assert concat(to, x.shape, [x, constant]) == "one of its operands is a constant"
+    index = to.input("i", ("N", 3), Plain(torch.int64))
     assert concat(to, x.shape, [x, index]) == "it concatenates integers"
+    number, row = to.input("n", ()), to.input("r", (3,))
+    assert horizontal_stack(to, (2,), [number, number]) == "it stacks numbers"
+    assert vertical_stack(to, (2, 3), [row, row]) == "it stacks vectors"
+
+
+def test_a_concatenation_of_one_is_that_one() -> None:
+    to, x = float_graph(("N", 3))
+    assert concat(to, x.shape, [x]) is x
+
+
+SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], object]] = {
+    "cat": (lambda y: torch.cat([y, y], -1), Concat(3)),
+    "concat": (lambda y: torch.concat([y, y], 1), Concat(1)),
+    "concatenate": (lambda y: torch.concatenate([y, y], 2), Concat(2)),
+    "hstack": (lambda y: torch.hstack([y, y]), Concat(1)),
+    "vstack": (lambda y: torch.vstack([y, y]), Concat(0)),
+    "stack": (lambda y: torch.stack([y, y, y], 2), Concat(2)),
+    "stack behind": (lambda y: torch.stack([y, y], -1), Concat(4)),
+}
+
+
+@pytest.mark.parametrize(("function", "op"), SPELLINGS.values(), ids=SPELLINGS)
+def test_every_spelling_joins_codes(function: Callable[[Tensor], Tensor], op: object) -> None:
+    assert assert_codes_move(function, inputs(4, 5), inputs(6, 3))[-1] == op
+
+
+def test_a_constant_part_is_on_the_grid_of_the_result() -> None:
+    # Coordinates beside an image, as CoordConv has them.
+    rows = torch.linspace(-1, 1, 20).reshape(1, 1, 4, 5)
+
+    def function(y: Tensor) -> Tensor:
+        return torch.cat([y, rows.expand(y.shape[0], -1, -1, -1)], 1)
+
+    ops = assert_close(function, inputs(4, 5))
+    assert [op.name for op in ops] == ["expand", "concat"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.ops import naive
 from zeropoint.arithmetic.integer import INT8, INT32, UINT8
 from zeropoint.arithmetic.qparams import QParams, dequantize, per_tensor
-from zeropoint.arithmetic.requantize import Float32
+from zeropoint.arithmetic.requantize import FixedPoint, Float32
 from zeropoint.errors import ProgramError
 from zeropoint.graph.build import Builder, float_graph
 from zeropoint.graph.graph import Node
@@ -113,6 +113,20 @@ def test_an_addend_joins_before_the_one_rounding() -> None:
     assert Conv2d().run_integer((x, w, none, addend), signature, Float32()).item() == 11
     nothing = torch.full_like(addend, 20)
     assert Conv2d().run_integer((x, w, none, nothing), signature, Float32()).item() == 10
+
+
+def test_a_function_sees_the_sum_before_the_one_rounding() -> None:
+    # 0.4 + 0.4 steps: rounded first there is one step, whose square is a quarter of four.
+    out = per_tensor(0.16, 10, UINT8)
+    x, w = torch.tensor([[[[4]]]], dtype=torch.uint8), torch.tensor([[[[1]]]], dtype=torch.int8)
+    grids = (per_tensor(0.1, 0, UINT8), per_tensor(1.0, 0, INT8), B, per_tensor(0.1, 20, UINT8))
+    none, addend = torch.zeros(1, dtype=torch.int32), torch.tensor([[[[24]]]], dtype=torch.uint8)
+    op = Conv2d(function=(("square", "x"),))
+    signature = Signature(grids, out)
+    assert op.run_integer((x, w, none, addend), signature, Float32()).item() == 14
+    assert op.run_integer((x, w, none, addend), signature, FixedPoint("single")).item() == 14
+    real = op.run(torch.full((1, 1, 1, 1), 0.4), torch.ones(1, 1, 1, 1), torch.full((1,), 0.4))
+    assert real.item() == pytest.approx(0.64)
 
 
 @pytest.mark.parametrize(

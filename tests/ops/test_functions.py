@@ -13,6 +13,7 @@ from zeropoint.ops.functions import (
     FUNCTIONS,
     NAMED,
     TAME,
+    Step,
     Steps,
     affine,
     after,
@@ -24,7 +25,12 @@ from zeropoint.ops.functions import (
 )
 
 X = torch.linspace(-6, 6, 241, dtype=torch.float64)
-HARD_SWISH: Steps = (("add", "x", 3.0), ("clamp", "x1", 0.0, 6.0), ("mul", "x", "x2"), ("div", "x3", 6.0))
+HARD_SWISH: Steps = (
+    ("add", "x", 3.0),
+    ("clamp", "x1", 0.0, 6.0),
+    ("mul", "x", "x2"),
+    ("div", "x3", 6.0),
+)
 
 
 # --- steps ---------------------------------------------------------------------------------------
@@ -54,7 +60,7 @@ def test_every_function_is_a_function_of_torch() -> None:
     two = {"add", "sub", "mul", "div", "pow", "maximum", "minimum", "greater", "greater_equal"}
     two |= {"less", "less_equal"}
     for name in FUNCTIONS:
-        operands = ("x", "x") if name in two - {"pow"} else ("x", *numbers.get(name, ()))
+        operands: Step = ("x", "x") if name in two - {"pow"} else ("x", *numbers.get(name, ()))
         operands = ("x",) * 3 if name == "where" else (2.0, "x") if name == "pow" else operands
         y = evaluate(((name, *operands),), X)
         assert y.shape == X.shape
@@ -179,9 +185,18 @@ SPELLED: list[tuple[Steps, Steps]] = [
     ((("abs", "x"), ("add", "x1", 1.0), ("div", "x", "x2")), (("softsign", "x"),)),
     ((("abs", "x"), ("add", "x", "x1"), ("mul", "x2", 0.5)), (("clamp", "x", 0.0, None),)),
     ((("mul", "x", 0.1), ("maximum", "x", "x1")), (("leaky_relu", "x", 0.1),)),
-    ((("greater", "x", 0.0), ("mul", "x", 0.2), ("where", "x1", "x", "x2")), (("leaky_relu", "x", 0.2),)),
     (
-        (("mul", "x", math.sqrt(0.5)), ("erf", "x1"), ("add", "x2", 1.0), ("mul", "x", "x3"), ("mul", "x4", 0.5)),
+        (("greater", "x", 0.0), ("mul", "x", 0.2), ("where", "x1", "x", "x2")),
+        (("leaky_relu", "x", 0.2),),
+    ),
+    (
+        (
+            ("mul", "x", math.sqrt(0.5)),
+            ("erf", "x1"),
+            ("add", "x2", 1.0),
+            ("mul", "x", "x3"),
+            ("mul", "x4", 0.5),
+        ),
         (("gelu", "x"),),
     ),
 ]
@@ -212,6 +227,8 @@ def test_named_functions_are_functions() -> None:
 
 @given(st.floats(0.1, 4.0))
 def test_the_factor_inside_silu_is_found(beta: float) -> None:
-    ((name, argument, *found),) = simplest((("mul", "x", beta), ("sigmoid", "x1"), ("mul", "x", "x2")))
+    ((name, argument, *found),) = simplest(
+        (("mul", "x", beta), ("sigmoid", "x1"), ("mul", "x", "x2"))
+    )
     assert (name, argument) == ("silu", "x")
     assert float(str((found or [1.0])[0])) == pytest.approx(beta, abs=1e-8)

@@ -2,6 +2,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -77,6 +78,18 @@ def test_an_activation_is_bounds_of_the_result() -> None:
     x, w, b = codes((50, 30)), codes((4, 30), W), bias_of(4)
     y = Linear(0.0, 6.0).run_integer((x, w, b), Signature((X, W, B), Y), Float32())
     assert (y.min().item(), y.max().item()) == (90, 109)
+
+
+def test_a_function_is_applied_to_the_accumulator() -> None:
+    x, w, b = codes((50, 30)), codes((4, 30), W), bias_of(4)
+    signature = Signature((X, W, B), Y)
+    op = Linear(function=(("tanh", "x"),))
+    accumulator = Linear().accumulate((x, w, b), signature).double() * B.scale
+    expected = torch.round(accumulator.tanh() / Y.scale.double()) + 90
+    assert torch.equal(op.run_integer((x, w, b), signature, Float32()).double(), expected)
+    real = torch.randn(3, 4)
+    weight, bias = torch.randn(2, 4), torch.randn(2)
+    assert torch.equal(op.run(real, weight, bias), F.linear(real, weight, bias).tanh())
 
 
 def test_dimensions_before_the_last_are_kept() -> None:

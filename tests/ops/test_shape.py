@@ -1,6 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor, nn
 
+from tests.ops.spelled import assert_codes_move, inputs
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.arithmetic.requantize import Float32
@@ -15,10 +19,13 @@ from zeropoint.ops.shape import (
     Reshape,
     SizeArithmetic,
     SizeOf,
+    Squeeze,
+    Unsqueeze,
     flatten,
     reshape,
     size_of,
 )
+from zeropoint.ops.slice import Slice
 
 GRID = per_tensor(0.1, 7, UINT8)
 IMAGE = torch.arange(120, dtype=torch.uint8).reshape(2, 3, 4, 5)
@@ -76,7 +83,55 @@ def test_integers_move_and_keep_their_grid() -> None:
     assert Reshape((COMPUTED, COMPUTED)).roles(3) == (Role.ACTIVATION, Role.SIZE, Role.SIZE)
 
 
+def test_a_dimension_of_one_comes_and_goes() -> None:
+    assert integer_form(Unsqueeze(2), IMAGE).shape == (2, 3, 1, 4, 5)
+    assert integer_form(Squeeze((1, 3)), IMAGE[:, :1, :, :1]).shape == (2, 4)
+    assert torch.equal(integer_form(Squeeze((1,)), IMAGE[:, :1]), IMAGE[:, 0])
+
+
+def test_a_size_may_be_a_float_on_its_way() -> None:
+    steps = [("sym_float", (None,)), ("mul", (None, 1.5)), ("trunc", (None,))]
+    size: float = 7
+    for function, numbers in steps:
+        size = SizeArithmetic(function, numbers).run(size)
+    assert size == 10
+    assert isinstance(size, int)
+
+
 # --- capture -------------------------------------------------------------------------------------
+
+SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], list[object]]] = {
+    "flatten": (lambda y: y.flatten(1), [Flatten(1)]),
+    "Flatten": (nn.Flatten(2), [Flatten(2)]),
+    "ravel": (lambda y: y.ravel(), [Flatten(0)]),
+    "view": (lambda y: y.view(y.shape[0], -1), [Flatten(1)]),
+    "reshape": (
+        lambda y: y.reshape(y.size(0), 2, 4, *y.shape[2:]),
+        [Reshape((KEEP, 2, 4, COMPUTED, COMPUTED))],
+    ),
+    "unflatten": (
+        lambda y: y.unflatten(1, (2, -1)),
+        [Reshape((KEEP, 2, INFER, COMPUTED, COMPUTED))],
+    ),
+    "view_as": (lambda y: y.view_as(y), []),
+    "reshape_as": (
+        lambda y: y.unsqueeze(1).reshape_as(y),
+        [Unsqueeze(1), Reshape((KEEP, 8, COMPUTED, COMPUTED))],
+    ),
+    "unsqueeze": (lambda y: y.unsqueeze(-1), [Unsqueeze(4)]),
+    "None": (lambda y: y[:, None], [Unsqueeze(1)]),
+    "squeeze": (lambda y: y[:, :1].squeeze(), [Slice(1, 0, 1), Squeeze((1,))]),
+    "squeeze of one": (lambda y: y[:, :1].squeeze(1), [Slice(1, 0, 1), Squeeze((1,))]),
+    "squeeze of several": (lambda y: y[:, :1].squeeze((1, 2)), [Slice(1, 0, 1), Squeeze((1,))]),
+    "squeeze of nothing": (lambda y: y.squeeze(1), []),
+}
+
+
+@pytest.mark.parametrize(("function", "ops"), SPELLINGS.values(), ids=SPELLINGS)
+def test_every_spelling_moves_codes(
+    function: Callable[[Tensor], Tensor], ops: list[object]
+) -> None:
+    assert assert_codes_move(function, inputs(4, 5), inputs(6, 3)) == ops
 
 
 def reshaped(x: Shape, wanted: tuple[int, ...], shape: Shape) -> Op | None:

@@ -17,7 +17,7 @@ from zeropoint.errors import ProgramError
 from zeropoint.graph.build import float_graph
 from zeropoint.graph.op import Grid, Role, Signature
 from zeropoint.graph.value import Plain, Size
-from zeropoint.ops.functions import FUNCTIONS
+from zeropoint.ops.functions import FUNCTIONS, Step
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.table import CAPTURES, Table, has_gaps, number_of, tabulated
 
@@ -81,7 +81,7 @@ def test_gaps_are_known() -> None:
 
 # --- capture -------------------------------------------------------------------------------------
 
-SPELLINGS: list[tuple[Callable[[Tensor], Tensor] | nn.Module, tuple[object, ...]]] = [
+SPELLINGS: list[tuple[Callable[[Tensor], Tensor] | nn.Module, Step]] = [
     (nn.Sigmoid(), ("sigmoid", "x")),
     (torch.sigmoid, ("sigmoid", "x")),
     (lambda x: x.sigmoid(), ("sigmoid", "x")),
@@ -141,7 +141,7 @@ class Applied(nn.Module):
 
 @pytest.mark.parametrize(("function", "step"), SPELLINGS, ids=lambda item: str(item)[:40])
 def test_every_spelling_of_a_function_is_a_table(
-    function: Callable[[Tensor], Tensor], step: tuple[object, ...]
+    function: Callable[[Tensor], Tensor], step: Step
 ) -> None:
     model, x = Applied(function).eval(), torch.randn(2, 3, 4, 4)
     graph = capture(model, (x,))

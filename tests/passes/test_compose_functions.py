@@ -115,7 +115,12 @@ def test_a_value_that_something_else_reads_is_kept() -> None:
 
 def test_functions_of_two_values_stay_apart() -> None:
     graph = composed(lambda x: x.mean((2, 3), keepdim=True).sigmoid() * x.tanh())
-    assert [node.op.name for node in graph.nodes] == ["global_average_pool", "table", "table", "mul"]
+    assert [node.op.name for node in graph.nodes] == [
+        "global_average_pool",
+        "table",
+        "table",
+        "mul",
+    ]
 
 
 def test_the_largest_function_is_taken() -> None:

@@ -8,9 +8,11 @@ from zeropoint.graph.build import float_graph
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.structure import Leaf, Nest
 from zeropoint.graph.text import format_graph
+from zeropoint.graph.value import Size
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Conv2d, Sizes
 from zeropoint.ops.pad import Pad
+from zeropoint.ops.shape import SizeOf
 from zeropoint.passes.fold_pad import fold_pad
 
 TOLERANCE = 1e-6
@@ -65,12 +67,33 @@ def test_it_adds_to_the_padding_that_is_there() -> None:
         (1, 2, 1, 2),  # padding="same" with an even kernel
         (0, 0, 1, 0),
         (-1, -1, -1, -1),  # a crop
-        (1, 1),  # the width only
         (1, 1, 1, 1, 0, 0),
     ],
 )
 def test_any_other_border_stays(amounts: tuple[int, ...]) -> None:
     graph = padded(amounts)
+    assert format_graph(fold_pad(graph)) == format_graph(graph)
+
+
+def test_a_border_of_the_width_only_is_one_of_the_convolution_s() -> None:
+    (node,) = fold_pad(padded((1, 1))).nodes
+    assert node.op == Conv2d(padding=(0, 1))
+
+
+@pytest.mark.parametrize("pad", [Pad((1, 1, 1, 1), "reflect"), Pad((1, 1, 1, 1), value=torch.inf)])
+def test_a_border_of_anything_but_zeros_stays(pad: Pad) -> None:
+    graph = padded((1, 1, 1, 1))
+    nodes = tuple(replace(n, op=pad) if isinstance(n.op, Pad) else n for n in graph.nodes)
+    graph = replace(graph, nodes=nodes)
+    assert format_graph(fold_pad(graph)) == format_graph(graph)
+
+
+def test_a_border_of_computed_amounts_stays() -> None:
+    to, x = float_graph(("N", 3, 8, 8))
+    size = to.emit(SizeOf(2), x, shape=("?",), type=Size())
+    y = to.emit(Pad((1, None, 1, 1)), x, size, shape=("N", 3, 10, "?"))
+    w, b = to.constant("w", torch.ones(4, 3, 3, 3)), to.constant("b", torch.ones(4))
+    graph = to.done([to.emit(Conv2d(), y, w, b, shape=("N", 4, 8, "?"))])
     assert format_graph(fold_pad(graph)) == format_graph(graph)
 
 

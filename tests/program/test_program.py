@@ -131,7 +131,13 @@ def test_a_function_that_is_none_is_refused(op: Op) -> None:
 def test_a_table_without_a_number_in_it_is_refused_by_its_value() -> None:
     op = Table((("abs", "x"), ("sub", -1.0, "x1"), ("log", "x2")))
     with pytest.raises(ProgramError, match=r"more: .* is not a number at any code"):
-        with_node(op, ("conv",), GRID).verify()
+        with_node(op, ("x.quantized",), GRID).verify()
+
+
+def test_a_table_of_accumulators_is_refused() -> None:
+    with pytest.raises(ProgramError, match="more: a table has entries for the codes of one 8-bit"):
+        with_node(Table((("abs", "x"),)), ("conv",), GRID).verify()
+    with_node(Table((("abs", "x"),)), ("x.quantized",), GRID).verify()
 
 
 def test_a_function_of_an_accumulator_that_leaves_is_no_island() -> None:

@@ -28,6 +28,14 @@ def resnet(
     block: Block, depths: Sequence[int], widths: Sequence[int] = WIDTHS, *, small: bool = False
 ) -> nn.Module:
     """Stages of blocks behind a 7x7 stem, or behind a 3x3 one where images are small."""
+    layers, channels = stages(block, depths, widths, small=small)
+    return Pooled(nn.Sequential(*layers), channels)
+
+
+def stages(
+    block: Block, depths: Sequence[int], widths: Sequence[int], *, small: bool
+) -> tuple[list[nn.Module], int]:
+    """The layers and how many channels leave them."""
     stem = [conv_bn(3, 64)] if small else [conv_bn(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1)]
     layers: list[nn.Module] = list(stem)
     entering = 64
@@ -35,7 +43,7 @@ def resnet(
         for position in range(depth):
             layers.append(block(entering, width, 2 if stage and position == 0 else 1))
             entering = width
-    return Pooled(nn.Sequential(*layers), entering)
+    return layers, entering
 
 
 def shortcut(entering: int, leaving: int, stride: int) -> nn.Module:
@@ -195,13 +203,21 @@ def resnext50() -> nn.Module:
     return resnet(block, (3, 4, 6, 3), (256, 512, 1024, 2048))
 
 
+def pre_activated(
+    depths: Sequence[int], widths: Sequence[int] = WIDTHS, *, small: bool = False
+) -> nn.Module:
+    """The last sum is normalized and rectified, too."""
+    layers, channels = stages(PreActivation, depths, widths, small=small)
+    return Pooled(nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU()), channels)
+
+
 def wide_resnet() -> nn.Module:
     """WRN-16-4 for 32x32 images (Zagoruyko & Komodakis 2016)."""
-    return resnet(PreActivation, (2, 2, 2), (64, 128, 256), small=True)
+    return pre_activated((2, 2, 2), (64, 128, 256), small=True)
 
 
 def preact_resnet18() -> nn.Module:
-    return resnet(PreActivation, (2, 2, 2, 2))
+    return pre_activated((2, 2, 2, 2))
 
 
 def with_attention(attention: Callable[[int], nn.Module]) -> nn.Module:

@@ -101,4 +101,5 @@ def _first_points() -> Tensor:
     octaves = torch.arange(31 * PER_OCTAVE, dtype=torch.float64) / PER_OCTAVE
     reach = torch.floor(2.0**octaves).to(torch.int64)
     ends = torch.tensor([INT32_MIN, 0, INT32_MAX])
-    return torch.cat([ends, reach, -reach]).unique()
+    points: Tensor = torch.unique(torch.cat([ends, reach, -reach]))
+    return points

@@ -24,6 +24,7 @@ from torch.export.graph_signature import OutputKind
 
 from zeropoint.capture.evaluating import evaluating
 from zeropoint.capture.fixed_sizes import warn_of_fixed_sizes
+from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.errors import CaptureError
@@ -44,6 +45,20 @@ NAMED_DIMENSIONS = {
 }
 """What the free dimensions of an input are called, by how many it has: (N, C, H, W) has four."""
 
+MAKERS = {
+    "aten.arange.default",
+    "aten.arange.start",
+    "aten.arange.start_step",
+    "aten.eye.default",
+    "aten.eye.m",
+    "aten.full.default",
+    "aten.linspace.default",
+    "aten.ones.default",
+    "aten.scalar_tensor.default",
+    "aten.zeros.default",
+}
+"""Operators that make the same tensor at every run, if their operands are numbers."""
+
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
 
@@ -55,10 +70,11 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     """
     _check_kind(model)
     _check_parameters(model)
-    with evaluating(model), torch.no_grad(), _torch_silent():
-        program = _export(model, tuple(_at_least_two(x) for x in example))
-        program, renamed = functional(program)
-        graph = _Translation(model, program, renamed).graph()
+    with evaluating(model), torch.no_grad():
+        with _torch_silent(), FreeSizes():
+            program = _export(model, tuple(_at_least_two(x) for x in example))
+            program, renamed = functional(program)
+            graph = _Translation(model, program, renamed).graph()
         warn_of_fixed_sizes(model, example, graph)
     return graph
 
@@ -130,9 +146,13 @@ def _ties_height_and_width(program: ExportedProgram) -> bool:
     free = next((size for size in sizes if isinstance(size, torch.SymInt)), None)
     if free is None:
         return False
+    twice = {size.node.expr: 2 * size.node.hint for size in sizes if isinstance(size, torch.SymInt)}
     guards = [guard.expr for guard in free.node.shape_env.guards]
     return any(
-        str(guard).startswith("Eq(") and guard.rhs.is_number and len(guard.free_symbols) > 1
+        str(guard).startswith("Eq(")
+        and guard.rhs.is_number
+        and len(guard.free_symbols) > 1
+        and not guard.xreplace(twice)  # else it is about what divides them
         for guard in guards
     )
 
@@ -277,8 +297,8 @@ class _Translation:
         keywords = {key: self._argument(item) for key, item in node.kwargs.items()}
         self._to.origin = origin_of(node, self._modules)
         self._to.hint = self._name(node)
-        if node.meta.get("val") is None:  # an assertion about sizes
-            return None
+        if node.meta.get("val") is None or isinstance(node.meta["val"], torch.SymBool):
+            return None  # an assertion about sizes
         if not isinstance(target, torch._ops.OpOverload):
             return self._size_arithmetic(node, arguments)
         if str(target) in NUMBER_OF:
@@ -348,7 +368,9 @@ class _Translation:
         emptied, named, operands = template(arguments, keywords)
         contents = [self._to.tensor(operand) for operand in operands]
         known = isinstance(node.meta.get("val"), (Tensor, list))
-        if not known or not contents or any(content is None for content in contents):
+        if not contents and str(target) not in MAKERS:
+            return None
+        if not known or any(content is None for content in contents):
             return None
         result = Opaque(str(target), emptied, named).run(*contents)
         if isinstance(result, tuple):

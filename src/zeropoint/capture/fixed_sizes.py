@@ -7,11 +7,13 @@ So the model is asked: a size is worth a warning if the model runs on another on
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zeropoint.graph.graph import Graph
+from zeropoint.graph.structure import leaves_of
 from zeropoint.notice import warn
 
 NAMES = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
@@ -42,13 +44,20 @@ def _sentence(name: str, shape: Sequence[int | str], axes: Sequence[int]) -> str
 
 
 def _runs_on(model: nn.Module, example: Sequence[Tensor], index: int, axes: Sequence[int]) -> bool:
-    """True if the model takes the example's first sample with twice the extent along some axes."""
+    """True if the model takes the example's first sample with twice the extent along some axes.
+
+    x.reshape(-1, 192) takes a larger image as well: for more samples. That is not what is meant.
+    """
     samples = [x[:1] for x in example]
+    larger = list(samples)
     for axis in axes:
-        samples[index] = torch.cat([samples[index]] * 2, axis)
+        larger[index] = torch.cat([larger[index]] * 2, axis)
     try:
         with torch.no_grad():
-            model(*samples)
+            return _batches(model(*larger)) == _batches(model(*samples))
     except Exception:  # whatever the user's code raises
         return False
-    return True
+
+
+def _batches(outputs: Any) -> list[int]:
+    return [len(y) for y in leaves_of(outputs) if isinstance(y, Tensor) and y.ndim]

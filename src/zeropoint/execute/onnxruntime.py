@@ -22,6 +22,9 @@ from zeropoint.graph.value import UNKNOWN
 from zeropoint.program.program import Program
 
 MISSING = "the package {} is not installed: pip install 'zeropoint[onnx]'"
+INEXACT = ["DoubleQDQPairsRemover"]
+"""It makes one grid of two that follow each other, with a scale that neither had."""
+
 FATAL_ONLY = 4  # errors are raised; they need not be printed as well
 
 
@@ -115,7 +118,9 @@ def _session(model: bytes) -> Any:  # an onnxruntime.InferenceSession: it has no
     # Its threads spin while they wait, between calls too, and would take the cores from torch.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=INEXACT
+        )
     except Exception as error:  # its errors have no common class
         raise EngineError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error
 

@@ -134,7 +134,7 @@ def evaluate(steps: Steps, x: Tensor) -> Tensor:
 
 
 def interpreted(steps: Steps, x: Any, call: Callable[..., Any]) -> Any:
-    """The result of the last step, where a step is `call(name, operands...)` on what places hold."""
+    """The result of the last step; a step is `call(name, operands...)` on what its places hold."""
     values: dict[str, Any] = {ARGUMENT: x}
     result = x
     for count, (name, *operands) in enumerate(steps, start=1):
@@ -207,7 +207,7 @@ def _line(name: str, operands: Sequence[Operand], last: str) -> tuple[float, flo
     return None
 
 
-# --- recognizing -----------------------------------------------------------------------------------
+# --- recognizing ---------------------------------------------------------------------------------
 
 PROBES = torch.cat([torch.linspace(-12, 12, 2401), torch.tensor([-90.0, -30.0, 30.0, 90.0])])
 """Where two functions are compared; the hundredth of one stands between the corners of any."""

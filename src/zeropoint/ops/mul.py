@@ -1,7 +1,7 @@
 """Elementwise multiplication with a clamp, and division by constants.
 
     float     y = clamp(a b, low, high)
-    integer   q_y = clamp(round(M (q_a - z_a)(q_b - z_b)) + z_y)        M = s_a s_b / s_y        (3*)
+    integer   q_y = clamp(round(M (q_a - z_a)(q_b - z_b)) + z_y)        M = s_a s_b / s_y
 
 The product of two differences of codes is exact, and rounded once. Shapes broadcast: a gate
 (N, C, 1, 1) on an image, as in squeeze-and-excitation, is such a product.

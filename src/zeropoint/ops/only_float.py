@@ -69,6 +69,7 @@ REASONS: dict[str, Iterable[str]] = {
         "_upsample_bilinear2d_aa.default",
     ),
     "it orders the values of a tensor": ("topk.default", "sort.default", "argsort.default"),
+    "its results are indices": ("argmax.default", "argmin.default"),
     "it accumulates along a dimension, and so do its rounding errors": (
         "cumsum.default",
         "cumprod.default",

@@ -301,7 +301,7 @@ NO_BATCH = "its input has no batch dimension"
 
 
 def max_pool(rank: int) -> Callable[..., Value | str]:
-    """Capture of aten.max_pool1d to 3d."""
+    """Capture of aten.max_pool1d to 3d, and of zeropoint.max_pool1d (see capture/free_sizes.py)."""
 
     def rule(
         to: Builder,
@@ -430,6 +430,7 @@ OPS = (
 )
 CAPTURES: dict[str, Callable[..., Value | str]] = {
     **{f"aten.max_pool{rank}d.default": max_pool(rank) for rank in MAX_POOLS},
+    "zeropoint.max_pool1d.default": max_pool(1),
     **{f"aten.avg_pool{rank}d.default": average_pool(rank) for rank in MAX_POOLS},
     **{f"aten.adaptive_avg_pool{rank}d.default": adaptive_average_pool(rank) for rank in MAX_POOLS},
     **{f"aten.adaptive_max_pool{rank}d.default": adaptive_max_pool(rank) for rank in MAX_POOLS},

@@ -16,7 +16,7 @@ from torch import Tensor
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Op
 from zeropoint.graph.value import UNKNOWN, Shape, Size, Value
-from zeropoint.ops.movement import Movement, Numbers, put_in
+from zeropoint.ops.movement import Movement
 
 INFER, KEEP, COMPUTED = -1, 0, -2
 
@@ -92,7 +92,7 @@ class SizeOf(Op):
         return x.shape[self.axis]
 
 
-ARITHMETIC: dict[str, Callable[..., int]] = {
+ARITHMETIC: dict[str, Callable[..., float]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -101,7 +101,15 @@ ARITHMETIC: dict[str, Callable[..., int]] = {
     "neg": operator.neg,
     "sym_max": max,
     "sym_min": min,
+    "truediv": operator.truediv,
+    "pow": operator.pow,
+    "sym_float": float,
+    "trunc": math.trunc,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round": round,
 }
+"""A size on its way may be a float, as in int(x.shape[2] * 0.5)."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +119,13 @@ class SizeArithmetic(Op):
     name: ClassVar[str] = "size_arithmetic"
 
     function: str
-    numbers: Numbers
+    numbers: tuple[float | None, ...]
 
-    def run(self, *sizes: int) -> int:
+    def run(self, *sizes: float) -> float:
         """The result."""
-        return ARITHMETIC[self.function](*put_in(self.numbers, sizes))
+        computed = iter(sizes)
+        operands = [next(computed) if number is None else number for number in self.numbers]
+        return ARITHMETIC[self.function](*operands)
 
 
 def size_of(to: Builder, shape: Shape, x: Value, axis: int) -> Value:

@@ -124,7 +124,7 @@ def gelu(to: Builder, shape: Shape, x: Value, approximate: str = "none") -> Valu
 def elu(
     to: Builder, shape: Shape, x: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1
 ) -> Value | str:
-    """Capture of ELU and its relatives: scale x, or scale alpha (exp(input_scale x) - 1) below 0."""
+    """Capture of ELU: scale x, or below zero scale alpha (exp(input_scale x) - 1)."""
     steps: list[Step] = [("elu", "x", float(alpha * input_scale))]
     if input_scale != 1:
         steps = [("mul", "x", float(input_scale)), ("elu", "x1", float(alpha * input_scale))]

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from zeropoint.graph.graph import Graph
 from zeropoint.passes.batch_norm_to_conv import batch_norm_to_conv
 from zeropoint.passes.compose_functions import compose_functions
+from zeropoint.passes.find_shuffles import find_shuffles
 from zeropoint.passes.fold_batch_norm import fold_batch_norm
 from zeropoint.passes.fold_pad import fold_pad
 from zeropoint.passes.fuse_activation import fuse_activation
 from zeropoint.passes.fuse_add import fuse_add
 from zeropoint.passes.fuse_function import fuse_function, fuse_last_function
+from zeropoint.passes.merge_means import merge_means
 from zeropoint.passes.narrow_residuals import narrow_residuals
 from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.passes.separate_biases import separate_biases
@@ -21,6 +23,8 @@ Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
     remove_dropout,
+    find_shuffles,
+    merge_means,
     fold_pad,
     fold_batch_norm,
     compose_functions,

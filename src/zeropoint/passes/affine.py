@@ -39,8 +39,10 @@ def affine_of(graph: Graph, node: Node) -> Affine | None:
         return Affine(x, *op.affine(*(graph.constants[name] for name in parameters)), axis=1)
     if isinstance(op, Table):
         line = functions.affine(op.steps)
-        numbers = None if line is None else torch.tensor(line, dtype=torch.float64)
-        return None if numbers is None else Affine(node.inputs[0], *numbers, axis=None)
+        if line is None:
+            return None
+        factor, offset = torch.tensor(line, dtype=torch.float64)
+        return Affine(node.inputs[0], factor, offset, axis=None)
     if isinstance(op, Add | Mul) and op.low is None and op.high is None:
         return _with_constant(graph, node, op)
     return None

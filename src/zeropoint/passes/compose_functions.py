@@ -36,16 +36,17 @@ INFINITE = float("inf")
 def compose_functions(graph: Graph) -> Graph:
     """The graph with one table in the place of all that is a function of one value."""
     edit = Rewriter(graph)
+    order = {id(node): place for place, node in enumerate(graph.nodes)}
     for node in reversed(graph.nodes):
         if edit.touched(node) or graph.values[node.output].type != REAL:
             continue
-        found = _largest(graph, node)
+        found = _largest(graph, node, order)
         if found is None:
             continue
         x, parts = found
         for part in parts:
             edit.remove(part)
-        op = _as_operator(simplest(_composed(graph, x, parts)))
+        op = _as_operator(simplest(_composed(x, sorted(parts, key=lambda part: order[id(part)]))))
         edit.replace(node, [Node(op, (x,), node.outputs, node.origin)])
     return edit.done()
 
@@ -58,7 +59,11 @@ def _as_operator(steps: Steps) -> Table | Clamp:
     return Clamp(low, high)
 
 
-def _largest(graph: Graph, node: Node) -> tuple[str, list[Node]] | None:
+Order = Mapping[int, int]
+"""The place of each node, by its id."""
+
+
+def _largest(graph: Graph, node: Node, order: Order) -> tuple[str, list[Node]] | None:
     """The largest set of nodes, ending in this one, that computes a function of one value.
 
     None where that is what the node is already.
@@ -72,7 +77,7 @@ def _largest(graph: Graph, node: Node) -> tuple[str, list[Node]] | None:
             (x,) = reads
             if _is_argument(graph, x, taken):
                 found = x, list(taken)
-        before = _next(graph, taken, reads)
+        before = _next(graph, taken, reads, order)
         if before is None:
             return found
         taken.append(before)
@@ -86,9 +91,8 @@ def _is_argument(graph: Graph, x: str, taken: Sequence[Node]) -> bool:
     return not behind_a_clamp and x not in graph.constants and graph.values[x].type == REAL
 
 
-def _next(graph: Graph, taken: Sequence[Node], reads: set[str]) -> Node | None:
+def _next(graph: Graph, taken: Sequence[Node], reads: set[str], order: Order) -> Node | None:
     """The last of the elementwise nodes before those taken that nothing else reads."""
-    order = {id(node): place for place, node in enumerate(graph.nodes)}
     inside = {id(node) for node in taken}
     candidates = [
         writer
@@ -101,7 +105,7 @@ def _next(graph: Graph, taken: Sequence[Node], reads: set[str]) -> Node | None:
     return max(candidates, key=lambda node: order[id(node)], default=None)
 
 
-# --- operators as steps ----------------------------------------------------------------------------
+# --- operators as steps --------------------------------------------------------------------------
 
 Places = Sequence[str]
 """What the operands of a node are called among the values so far."""
@@ -110,11 +114,11 @@ Writer = Callable[[Any, Places, int], Steps]
 """(operator, places, how many steps are written) -> the steps of one node."""
 
 
-def _composed(graph: Graph, x: str, nodes: Sequence[Node]) -> Steps:
-    """The nodes, which come in the order of a backward search, as a function of x."""
-    order = {id(node): place for place, node in enumerate(graph.nodes)}
-    places, steps = {x: ARGUMENT}, ()  # type: tuple[dict[str, str], Steps]
-    for node in sorted(nodes, key=lambda node: order[id(node)]):
+def _composed(x: str, nodes: Sequence[Node]) -> Steps:
+    """The nodes, in the order of the graph, as a function of x."""
+    places = {x: ARGUMENT}
+    steps: Steps = ()
+    for node in nodes:
         write = _writer(node)
         assert write is not None  # _next takes no other
         steps += write(node.op, [places[name] for name in node.inputs], len(steps))

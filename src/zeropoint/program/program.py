@@ -30,6 +30,9 @@ from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.ops.table import Table
 from zeropoint.program.provenance import Provenance
 
+MOST_BITS = 8
+"""Of the codes that a table is read by."""
+
 
 @dataclass(frozen=True)
 class Program:
@@ -163,8 +166,13 @@ class Program:
 
     def _verify_table(self, node: Node, op: Table) -> None:
         signature = self.signature(node)
+        x = signature.inputs[0]
+        if x.type.bits > MOST_BITS or x.axis is not None:
+            raise ProgramError(
+                f"{node.output}: a table has entries for the codes of one 8-bit grid"
+            )
         try:
-            op.entries(signature.inputs[0], signature.output)
+            op.entries(x, signature.output)
         except ProgramError as error:
             raise ProgramError(f"{node.output}: {error}") from error
 

@@ -40,7 +40,9 @@ def test_a_gated_image_is_the_reference_s(op: Mul, direct: bool) -> None:
     for shapes in (((5, 16, 6, 7), (5, 16, 1, 1)), ((1, 3, 1, 1), (1, 3, 9, 9))):
         case = product(*shapes, op=op)
         executor = OneDnn(case.program, direct=direct)
-        steps = (executor.run(case.inputs)[0] - Reference(case.program).run(case.inputs)[0]) / 0.0371
+        steps = (
+            executor.run(case.inputs)[0] - Reference(case.program).run(case.inputs)[0]
+        ) / 0.0371
         assert torch.round(steps).abs().sum() <= 1
 
 

@@ -3,7 +3,7 @@ import torch
 
 from zeropoint.execute.onednn.lookup import lookup
 
-ENTRIES = torch.randint(0, 256, (256,), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+ENTRIES = torch.arange(256).mul(89).add(7).remainder(256).to(torch.uint8)
 SHAPES = [(1,), (2,), (3,), (5, 7), (2, 3, 5, 5), (1, 8, 6, 6), (0, 3), (2, 3, 4)]
 
 
@@ -22,7 +22,9 @@ def test_a_result_lies_in_memory_as_its_operand() -> None:
     y = lookup(ENTRIES)(q)
     assert y.stride() == q.stride()
     assert torch.equal(y, ENTRIES[q.long()])
-    assert torch.equal(lookup(ENTRIES)(q.permute(0, 2, 3, 1)), ENTRIES[q.long()].permute(0, 2, 3, 1))
+    assert torch.equal(
+        lookup(ENTRIES)(q.permute(0, 2, 3, 1)), ENTRIES[q.long()].permute(0, 2, 3, 1)
+    )
 
 
 def test_views_of_any_kind_are_looked_up() -> None:

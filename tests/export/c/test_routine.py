@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from tests.conformance.draft import Case, Draft, Fill
 from tests.conformance.test_networks import networks
 from tests.export.c.compiled import COMPILERS, ROUNDINGS, Trial, check, compiler, examples, trial
-from tests.nets import MobileNetLike, Residual, images, lowered, seeded
+from tests.nets import Gated, MobileNetLike, Residual, images, lowered, seeded
 from zeropoint.arithmetic.fixed_point import Rounding
 from zeropoint.arithmetic.granularity import PerChannel
-from zeropoint.arithmetic.integer import INT8, UINT8
+from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.capture import capture
 from zeropoint.export.c.routine import routine
@@ -21,10 +21,13 @@ from zeropoint.observe.min_max import MinMax
 from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.extremes import Maximum
 from zeropoint.ops.linear import Linear
+from zeropoint.ops.mul import Mul
 from zeropoint.ops.pool import MaxPool2d
 from zeropoint.ops.quantize import Dequantize
 from zeropoint.ops.shape import Flatten
+from zeropoint.ops.table import Table
 from zeropoint.passes import simplify
 from zeropoint.program.program import Program
 from zeropoint.recipe import Recipe, TensorSpec
@@ -51,6 +54,13 @@ class LeNet(nn.Module):
         return y
 
 
+class Bare(Gated):
+    """Functions and gates, and logits without their sigmoid."""
+
+    def head(self, x: Tensor) -> Tensor:
+        return x
+
+
 def program_of(model: nn.Module, x: Tensor, recipe: Recipe | None = None) -> Program:
     return lowered(simplify(capture(seeded(model), (x,))), x, recipe=recipe)
 
@@ -61,7 +71,7 @@ def trials_of_networks(rounding: Rounding) -> list[Trial]:
     drawn = [case for case in examples(networks(), NETWORKS) if not case.program.has_islands()]
     assert len(drawn) > NETWORKS / 3
     trials = [trial(case.program, case.inputs, rounding, str(case)) for case in drawn]
-    for model in (Residual(), MobileNetLike()):
+    for model in (Residual(), MobileNetLike(), Bare()):
         program, x = program_of(model, images(8)), images(3, seed=1)
         trials.append(trial(program, (x,), rounding, type(model).__name__))
     return trials
@@ -88,6 +98,7 @@ def test_the_lenet_runs_in_less_than_64_kib() -> None:
 @pytest.mark.parametrize("name", COMPILERS)
 def test_unusual_programs_give_the_integers_of_the_reference(name: str, tmp_path: Path) -> None:
     cases = [signed_activations(), relu_on_accumulators(), two_outputs_of_one_value(), shared_sum()]
+    cases += [signed_functions(), functions_that_do_nothing()]
     trials = [trial(case.program, case.inputs, "double", str(case)) for case in cases]
     check(trials, compiler(name), tmp_path)
 
@@ -99,6 +110,26 @@ def signed_activations() -> Case:
     y = draft.layer(Conv2d(padding=(1, 1), low=0.0), x, (4, 3, 3, 3), per_tensor(0.3, 0, INT8))
     z = draft.emit(MaxPool2d((2, 2), (2, 2), (1, 1)), y, params=y.params)
     return draft.case(z, draft.emit(Clamp(-1.0, 2.0), z, params=y.params))
+
+
+def signed_functions() -> Case:
+    """Tables, products and the greater of two on int8, of 8 bits and of fewer."""
+    draft = Draft(4)
+    x = draft.activation((2, 3, 6, 6), per_tensor(0.05, -13, INT8), Fill.EXTREMES)
+    silu = Conv2d(padding=(1, 1), function=(("silu", "x"),))
+    y = draft.layer(silu, x, (3, 3, 3, 3), per_tensor(0.03, -100, INT8))
+    z = draft.emit(Table((("tanh", "x"),)), y, params=per_tensor(0.02, 3, IntegerType(6, True)))
+    product = draft.emit(Mul(), y, z, params=per_tensor(0.04, 1, INT8))
+    greater = draft.emit(Maximum(), product, z, params=per_tensor(0.05, -7, INT8))
+    return draft.case(draft.emit(Table((("abs", "x"),)), greater, params=greater.params), z)
+
+
+def functions_that_do_nothing() -> Case:
+    """A function whose result is always the same code has no stairs."""
+    draft = Draft(5)
+    x = draft.activation((2, 7), GRID)
+    op = Linear(function=(("sigmoid", "x"), ("mul", "x1", 1e-9)))
+    return draft.case(draft.layer(op, x, (5, 7), GRID))
 
 
 def relu_on_accumulators() -> Case:

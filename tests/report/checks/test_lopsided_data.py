@@ -7,8 +7,8 @@ from tests.report.checks.planting import analyzed, assert_mended, at, chain
 
 @pytest.mark.parametrize("act", [nn.SiLU(), nn.LeakyReLU(0.01)], ids=["silu", "leaky"])
 def test_a_short_negative_side_gets_an_affine_grid(act: nn.Module) -> None:
-    recipe = at("act1", bits=5, symmetric=True)
-    assert_mended(chain(act), recipe, images(32), "lopsided_data", "act1")
+    recipe = at("conv1", bits=5, symmetric=True)  # which applies the function
+    assert_mended(chain(act), recipe, images(32), "lopsided_data", "conv1")
 
 
 def test_one_sided_data_waste_nothing_on_a_symmetric_grid() -> None:

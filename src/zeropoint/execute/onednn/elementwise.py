@@ -54,9 +54,9 @@ def _of_one_shape(a: Tensor, b: Tensor) -> list[Tensor]:
     """Operands that are as large as their result: torch's kernels are fast on no others."""
     if a.shape == b.shape:
         return [a, b]
-    both = torch.broadcast_tensors(a, b)
-    layout = torch.channels_last if both[0].ndim == 4 else torch.contiguous_format
-    return [x.contiguous(memory_format=layout) for x in both]
+    shape: torch.Size = torch.broadcast_shapes(a.shape, b.shape)  # type: ignore[no-untyped-call]  # torch has no types
+    layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+    return [x.expand(shape).contiguous(memory_format=layout) for x in (a, b)]
 
 
 def requantize_sum(total: Tensor, multiplier: Tensor, out: QParams) -> Tensor:

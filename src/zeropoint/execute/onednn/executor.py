@@ -137,7 +137,8 @@ class _Preparation:
 
     def steps(self) -> list[Step]:
         nodes = [node for node in self._graph.nodes if node.output not in self._dissolved]
-        last = {name: id(node) for node in nodes for name in self._reads(node)}
+        # By slot: a dissolved node's operand and result have one, and it has to outlive both.
+        last = {self.slot(name): id(node) for node in nodes for name in self._reads(node)}
         return [self._step(node, last) for node in nodes]
 
     def slot(self, name: str) -> int:
@@ -149,10 +150,10 @@ class _Preparation:
             self.initial.append(self._graph.constants.get(name))
         return self._slots[name]
 
-    def _step(self, node: Node, last: dict[str, int]) -> Step:
+    def _step(self, node: Node, last: dict[int, int]) -> Step:
         names = self._reads(node)
         kept = {self.slot(name) for name in (*self._graph.outputs, *self._graph.constants)}
-        read = {self.slot(name) for name in names if last[name] == id(node)}
+        read = {self.slot(name) for name in names if last[self.slot(name)] == id(node)}
         unread = {self.slot(name) for name in node.outputs if not self._is_read(name)}
         spent = (read | unread) - kept
         pooled = {self.slot(name) for name in names if self._is_reusable(name)}

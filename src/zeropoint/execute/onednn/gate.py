@@ -1,6 +1,7 @@
 """An image times one number for each of its channels, as in squeeze-and-excitation.
 
-    q_y = clamp(round(factor q_x + offset))        factor = M (q_g - z_g),  offset = z_y - factor z_x
+    q_y = clamp(round(factor q_x + offset))
+    factor = M (q_g - z_g)        offset = z_y - factor z_x
 
 One image is one execution: oneDNN has no fast kernel for numbers that differ between images.
 """

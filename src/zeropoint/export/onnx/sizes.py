@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from zeropoint.export.onnx.refusal import Refusal
 from zeropoint.export.onnx.sheet import Sheet
 from zeropoint.graph.value import Shape
 from zeropoint.ops.shape import COMPUTED, INFER, KEEP, Flatten, Reshape, SizeArithmetic
@@ -16,10 +17,14 @@ def size_of(sheet: Sheet, x: str, axis: int) -> str:
 
 def size_arithmetic(sheet: Sheet, op: SizeArithmetic, operands: Sequence[str]) -> str:
     """Arithmetic on sizes, rounding towards minus infinity as Python does."""
+    if any(isinstance(number, float) for number in op.numbers):
+        raise Refusal("a size that is computed in floating point")
     computed = iter(operands)
     terms = [
-        next(computed) if number is None else sheet.integers([number]) for number in op.numbers
+        next(computed) if number is None else sheet.integers([int(number)]) for number in op.numbers
     ]
+    if op.function not in {"neg", "mod", "floordiv", *OPERATORS}:
+        raise Refusal(f"a size that is computed by {op.function!r}, in floating point")
     if op.function == "neg":
         return sheet.emit("Neg", *terms)
     if op.function == "mod":

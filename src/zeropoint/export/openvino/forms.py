@@ -13,7 +13,7 @@ And two have windows that see nothing but padding: Convolution reads there what 
 is padded beforehand), MaxPool returns the lowest float32.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -383,27 +383,36 @@ def _size_of(op: SizeOf, operands: Sequence[Output], values: Values) -> Output:
     return extents(ops.shape_of(operands[0]), axis, axis + 1)
 
 
+def _floor_divided(a: Output, b: Output) -> Output:
+    from openvino import opset14 as ops
+
+    quotient = ops.divide(ops.convert(a, np.float64), ops.convert(b, np.float64))
+    return ops.convert(ops.floor(quotient), np.int64)
+
+
+SIZES: Mapping[str, str | Callable[..., Output]] = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "floordiv": _floor_divided,
+    "mod": "floor_mod",
+    "neg": "negative",
+    "sym_max": "maximum",
+    "sym_min": "minimum",
+}
+
+
 def _size_arithmetic(op: SizeArithmetic, operands: Sequence[Output], values: Values) -> Output:
     from openvino import opset14 as ops
 
-    functions: dict[str, Callable[..., Output]] = {
-        "add": ops.add,
-        "sub": ops.subtract,
-        "mul": ops.multiply,
-        "floordiv": lambda a, b: ops.convert(
-            ops.floor(ops.divide(ops.convert(a, np.float64), ops.convert(b, np.float64))), np.int64
-        ),
-        "mod": ops.floor_mod,
-        "neg": lambda a: ops.multiply(a, ops.constant(np.array([-1]))),
-        "sym_max": ops.maximum,
-        "sym_min": ops.minimum,
-    }
+    form = SIZES[op.function]
+    call = getattr(ops, form) if isinstance(form, str) else form
     computed = iter(operands)
     read = [
         next(computed) if number is None else ops.constant(np.array([number]))
         for number in op.numbers
     ]
-    return functions[op.function](*read)
+    return call(*read)
 
 
 def _batch_norm(op: BatchNorm, operands: Sequence[Output], values: Values) -> Output:

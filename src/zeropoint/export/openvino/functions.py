@@ -17,9 +17,8 @@ from zeropoint.ops.table import Table, has_gaps
 Output = Any  # an openvino.Output: the package is optional and its types are generated
 
 BY_TABLE = {
-    "clamp", "softshrink",
-    "ceil", "floor", "greater", "greater_equal", "hardshrink", "less", "less_equal", "round", "sign",
-    "threshold", "where",
+    "clamp", "softshrink", "ceil", "floor", "greater", "greater_equal", "hardshrink", "less",
+    "less_equal", "round", "sign", "threshold", "where",
 }  # fmt: skip
 """Right as tables only: a Clamp behind integers is moved to the nearest codes by the plugin, and a
 jump at zero is not where it was, since codes stand for their real numbers to float32 rounding."""
@@ -115,10 +114,10 @@ def _leaky_relu(x: Output, slope: Any) -> Output:
     return ops.prelu(x, np.full(1, slope))
 
 
-def _silu(x: Output, beta: Any = np.float32(1.0)) -> Output:
+def _silu(x: Output, beta: Any = None) -> Output:
     from openvino import opset14 as ops
 
-    return ops.swish(x, beta)
+    return ops.swish(x, np.float32(1.0) if beta is None else beta)
 
 
 def _softplus(x: Output, beta: Any, threshold: Any) -> Output:
@@ -172,17 +171,20 @@ def _rsqrt(x: Output) -> Output:
     return ops.divide(np.float32(1.0), ops.sqrt(x))
 
 
+UNARY = {
+    "abs": "abs", "ceil": "ceiling", "cos": "cos", "erf": "erf", "exp": "exp", "floor": "floor",
+    "hardsigmoid": "hsigmoid", "hardswish": "hswish", "log": "log", "mish": "mish",
+    "neg": "negative", "sigmoid": "sigmoid", "sin": "sin", "softsign": "softsign", "sqrt": "sqrt",
+    "tanh": "tanh",
+}  # fmt: skip
+BINARY = {
+    "add": "add", "div": "divide", "maximum": "maximum", "minimum": "minimum", "mul": "multiply",
+    "pow": "power", "sub": "subtract",
+}  # fmt: skip
+
 WRITERS: Mapping[str, Callable[..., Output]] = {
-    **{name: _unary(name) for name in ("abs", "cos", "erf", "exp", "floor", "log", "mish", "sigmoid",
-                                       "sin", "softsign", "sqrt", "tanh")},
-    **{name: _unary(theirs) for name, theirs in (
-        ("ceil", "ceiling"), ("hardsigmoid", "hsigmoid"), ("hardswish", "hswish"),
-        ("neg", "negative"),
-    )},
-    **{name: _binary(theirs) for name, theirs in (
-        ("add", "add"), ("div", "divide"), ("maximum", "maximum"), ("minimum", "minimum"),
-        ("mul", "multiply"), ("pow", "power"), ("sub", "subtract"),
-    )},
+    **{name: _unary(theirs) for name, theirs in UNARY.items()},
+    **{name: _binary(theirs) for name, theirs in BINARY.items()},
     "clamp": _clamp,
     "elu": _elu,
     "gelu": _gelu("erf"),
@@ -197,4 +199,4 @@ WRITERS: Mapping[str, Callable[..., Output]] = {
     "softshrink": _softshrink,
     "square": _square,
     "threshold": _threshold,
-}  # fmt: skip
+}

@@ -10,7 +10,7 @@ import numpy as np
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.atomic import write as write_file
 from zeropoint.export.format import Format
-from zeropoint.export.openvino.forms import FORMS
+from zeropoint.export.openvino.forms import FORMS, SIZES
 from zeropoint.export.openvino.functions import looked_up, needs_table, unwritable
 from zeropoint.export.openvino.grids import constant, fake_quantize
 from zeropoint.export.openvino.islands import island, island_refusal
@@ -22,6 +22,7 @@ from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.pad import Pad
+from zeropoint.ops.shape import SizeArithmetic
 from zeropoint.ops.table import Table
 from zeropoint.program.program import Program
 
@@ -44,6 +45,8 @@ def _why_not(program: Program, node: Node) -> str | None:
     op = node.op
     if isinstance(op, Opaque):
         return island_refusal(op, [program.graph.values[name] for name in node.inputs])
+    if isinstance(op, SizeArithmetic) and (op.function not in SIZES or _has_floats(op)):
+        return f"a size that is computed by {op.function!r}, in floating point"
     if isinstance(op, Pad) and op.mode == "circular" and None in op.amounts:
         return "circular padding by amounts that only the run knows"
     function = op.function if isinstance(op, Convolution | Linear) else ()
@@ -68,6 +71,10 @@ def write(program: Program, path: str | os.PathLike[str], **options: Any) -> Non
 
 def _writer(content: bytes) -> Any:  # a closure: lambdas in a loop would share the last content
     return lambda temporary: Path(temporary).write_bytes(content)
+
+
+def _has_floats(op: SizeArithmetic) -> bool:
+    return any(isinstance(number, float) for number in op.numbers)
 
 
 def to_openvino(program: Program) -> Any:  # an openvino.Model
@@ -107,8 +114,8 @@ class _Writing:
         if isinstance(node.op, Opaque):
             results = island(node.op, operands, values)
         elif isinstance(node.op, Table) and needs_table(node.op, values[0]):
-            result = self._graph.values[node.output]
-            results = [looked_up(node.op, *operands, *values, result)]
+            (x,), (value,) = operands, values
+            results = [looked_up(node.op, x, value, self._graph.values[node.output])]
         else:
             results = [FORMS[type(node.op)](node.op, operands, values)]
         for name, real in zip(node.outputs, results, strict=True):

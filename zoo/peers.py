@@ -1,0 +1,142 @@
+"""The engines that the zoo is held against, and zeropoint's own, on one network.
+
+Every engine is prepared alone, compared with the float outputs, and kept for the timing. What an
+engine raises becomes its row.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.cell import one_line
+from benchmarks.interleave import Contestant, interleave, median_seconds, speed
+from benchmarks.peers import OPENVINO_INT8, TORCH_COMPILE, peer_named
+from benchmarks.quiet import quiet
+from zeropoint.graph.structure import leaves_of
+
+ONNXRUNTIME_INT8 = peer_named("onnxruntime int8")
+PEERS = (TORCH_COMPILE, OPENVINO_INT8, ONNXRUNTIME_INT8)
+ONEDNN, AUTO = "zeropoint onednn", "zeropoint auto"
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine on one network. `sqnr_db` is that of its worst output; None where it is exact.
+
+    `speed_vs_float`: how many times as fast as torch.compile, in the median of the rounds.
+    """
+
+    engine: str
+    failure: str = ""
+    prepare_seconds: float | None = None
+    sqnr_db: float | None = None
+    milliseconds: float | None = None
+    speed_vs_float: float | None = None
+    speed_vs_openvino: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An engine that ran: what it needs to be timed."""
+
+    row: Row
+    call: Callable[[], object]
+
+
+def outputs_of(found: object) -> list[Tensor]:
+    """The tensors of a network's outputs, in order, as float32."""
+    leaves = [torch.as_tensor(leaf) for leaf in leaves_of(found)]
+    return [leaf.detach().float() for leaf in leaves if leaf.is_floating_point()]
+
+
+def sqnr(expected: Sequence[Tensor], found: Sequence[Tensor]) -> float:
+    """10 log10 of the signal's energy over the error's, for the worst output, in dB.
+
+    Infinite where they agree, zero where the signal is.
+    """
+    return min(map(one_sqnr, expected, found), default=math.inf)
+
+
+def one_sqnr(expected: Tensor, found: Tensor) -> float:
+    signal = expected.double().square().sum().item()
+    noise = (found.double() - expected.double()).square().sum().item()
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else 0.0
+
+
+def finite(decibel: float) -> float | None:
+    """For JSON, which has no infinity: None is exact."""
+    return round(decibel, 3) if math.isfinite(decibel) else None
+
+
+def compared(
+    name: str, call: Callable[[], object], expected: Sequence[Tensor], seconds: float
+) -> Prepared | Row:
+    """The first call of an engine beside the float outputs."""
+    try:
+        with quiet():
+            found = [y.clone() for y in outputs_of(call())]
+    except Exception as error:  # whatever an engine raises becomes its row
+        return Row(name, one_line(error))
+    shapes = [tuple(y.shape) for y in expected]
+    if [tuple(y.shape) for y in found] != shapes:
+        return Row(name, f"its outputs have the shapes {[tuple(y.shape) for y in found]}")
+    if not all(bool(y.isfinite().all()) for y in found):
+        return Row(name, "an output is not finite")
+    decibel = sqnr(expected, found)
+    row = Row(name, prepare_seconds=round(seconds, 2), sqnr_db=finite(decibel))
+    return Prepared(row, call)
+
+
+def prepare(
+    name: str,
+    model: nn.Module,
+    calibration: list[Tensor],
+    example: Tensor,
+    expected: Sequence[Tensor],
+    threads: int,
+) -> Prepared | Row:
+    """The peer of that name on the model, for inputs of the example's shape."""
+    begin = time.perf_counter()
+    try:
+        with quiet():
+            runner = peer_named(name).prepare(model, calibration, example=example, threads=threads)
+    except Exception as error:  # as above
+        return Row(name, one_line(error))
+    return compared(name, lambda: runner(example), expected, time.perf_counter() - begin)
+
+
+def timed(prepared: Sequence[Prepared]) -> list[Row]:
+    """The rows with their times, measured in turns."""
+    contestants = [Contestant(each.row.engine, each.call) for each in prepared]
+    with quiet():
+        seconds = interleave(contestants, range(ROUNDS))
+    float_bursts = seconds.get(TORCH_COMPILE.name)
+    openvino_bursts = seconds.get(OPENVINO_INT8.name)
+    return [
+        Row(
+            each.row.engine,
+            prepare_seconds=each.row.prepare_seconds,
+            sqnr_db=each.row.sqnr_db,
+            milliseconds=round(1000 * median_seconds(bursts), 3),
+            speed_vs_float=ratio(bursts, float_bursts),
+            speed_vs_openvino=ratio(bursts, openvino_bursts),
+        )
+        for each in prepared
+        for bursts in (seconds[each.row.engine],)
+    ]
+
+
+def ratio(bursts: list[list[float]], against: list[list[float]] | None) -> float | None:
+    return None if against is None else round(speed(bursts, against), 3)
