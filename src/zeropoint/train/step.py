@@ -95,7 +95,7 @@ class Step:
         setting = self._setting
         if name in setting.graph.constants:
             own = setting.constants.get(name)
-            return setting.graph.constants[name] if own is None else tensor_at(root, own)
+            return _constant(setting, root, name) if own is None else tensor_at(root, own)
         if not self._is_integer or name not in setting.fences:
             return live[name]
         key = name + ON_GRID
@@ -192,6 +192,12 @@ class Step:
         is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         y: Tensor = module(operands[0]) if is_norm and module else self.node.op.run(*operands)
         return y
+
+
+def _constant(setting: Setting, root: nn.Module, name: str) -> Tensor:
+    """A number that the model's code holds, where the module is, and in its dtype."""
+    constant, like = setting.graph.constants[name], next(root.parameters())
+    return constant.to(like if constant.is_floating_point() else like.device)
 
 
 def _called(module: nn.Module, x: Tensor) -> Tensor:
