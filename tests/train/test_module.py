@@ -39,6 +39,7 @@ from zeropoint.train import (
     Unfolded,
     freeze_batch_norm,
     freeze_ranges,
+    module,
 )
 from zeropoint.train.batch_norm import Way
 from zeropoint.train.module import QuantizationAware
@@ -242,11 +243,9 @@ def test_the_users_model_is_not_changed() -> None:
     qat.eval()(images())
     assert_equal_states(model, before)
     assert calls == []
-    for (name, module), (_, kept) in zip(
-        model.named_modules(), before.named_modules(), strict=True
-    ):
-        assert module.training == kept.training, name
-        assert len(module._forward_hooks) == len(kept._forward_hooks)
+    for (name, layer), (_, kept) in zip(model.named_modules(), before.named_modules(), strict=True):
+        assert layer.training == kept.training, name
+        assert len(layer._forward_hooks) == len(kept._forward_hooks)
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
 
 
@@ -570,8 +569,8 @@ def test_it_goes_through_pickle() -> None:
     torch.save(qat, file)
     file.seek(0)
     other = torch.load(file, weights_only=False)
-    for module in (qat, other):
-        train(module, 1)
+    for one in (qat, other):
+        train(one, 1)
     assert_equal_states(other, qat)
 
 
@@ -606,6 +605,43 @@ def test_in_float64_it_trains_and_evaluates() -> None:
     assert_evaluates_as_its_program(qat, images(8))
 
 
+class Scaled(nn.Module):
+    """With numbers in the code of forward()."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x) * torch.tensor([1.0, 2.0, 3.0, 4.0]).reshape(1, 4, 1, 1)
+        y: Tensor = self.last(x).mean((2, 3))
+        return y
+
+
+def test_numbers_in_the_models_code_go_along_in_float64() -> None:
+    qat = prepared(settled(Scaled())).double()
+    assert qat.train()(images(8).double()).dtype == torch.float64
+    assert_evaluates_as_its_program(qat, images(8))
+
+
+@pytest.mark.parametrize("net", [MobileNetLike, Islands, Scaled])
+@pytest.mark.parametrize("weights", [{}, {"weights": CurrentRange()}], ids=["learned", "current"])
+@pytest.mark.parametrize("way", WAYS, ids=repr)
+def test_on_another_device_all_of_a_step_is_there(
+    net: Callable[[], nn.Module],
+    weights: dict[str, Any],
+    way: Way,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On one without numbers: torch computes nothing from two devices."""
+    monkeypatch.setattr(module, "_finite", lambda _: True)
+    qat = prepared(settled(net()), recipe(symmetric=True), batch_norm=way, **weights).train()
+    outputs = qat.to("meta")(images(8).to("meta"))
+    backward(outputs.sum())
+    assert outputs.device == torch.device("meta")
+    assert {p.grad.device.type for p in qat.parameters() if p.grad is not None} == {"meta"}
+
+
 # --- what is not finite --------------------------------------------------------------------------
 
 
@@ -618,8 +654,8 @@ def test_an_input_that_is_not_finite_is_named_and_leaves_no_trace() -> None:
     with pytest.raises(TrainingError) as raised:
         qat(x)
     assert str(raised.value) == "input 'x' of step 2 holds NaN or infinity; look at the data"
-    for module in (qat, before):
-        train(module, 1, first=2)
+    for one in (qat, before):
+        train(one, 1, first=2)
     assert_equal_states(qat, before)
 
 
