@@ -153,7 +153,7 @@ def test_the_exact_kernel_leaves_integer_inputs_and_sizes_as_they_are() -> None:
 
 @pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])
 def test_on_another_device_all_of_it_is_there(net: Callable[[], nn.Module]) -> None:
-    """Weights, grids and biases: torch computes nothing from two devices."""
+    """Weights, grids and biases: torch computes no sum or product from two devices."""
     device = torch.device("meta")
     moved = simulated(seeded(net()), images(4)).to(device)
     with torch.no_grad():

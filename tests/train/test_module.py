@@ -273,12 +273,14 @@ def test_it_begins_in_the_mode_of_the_model(mode: bool) -> None:
     assert {q.training for q in qat.quantizers().values()} == {mode}
 
 
-def test_parameters_that_the_user_has_frozen_stay_so() -> None:
+@pytest.mark.parametrize("way", WAYS, ids=repr)
+def test_parameters_that_the_user_has_frozen_stay_so(way: Way) -> None:
     model = settled(Residual())
     model.get_parameter("stem.0.weight").requires_grad_(False)
-    qat = prepared(model)
+    qat = prepared(model, batch_norm=way)
+    before = qat.get_parameter("stem.0.weight").detach().clone()
     train(qat)
-    assert torch.equal(qat.get_parameter("stem.0.weight"), model.get_parameter("stem.0.weight"))
+    assert torch.equal(qat.get_parameter("stem.0.weight"), before)
 
 
 @pytest.mark.parametrize("name", ["walk", "steps", "folded", "fake_quantizers"])
@@ -633,7 +635,7 @@ def test_on_another_device_all_of_a_step_is_there(
     way: Way,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On one without numbers: torch computes nothing from two devices."""
+    """On one that holds no numbers, where torch computes no sum or product from two devices."""
     monkeypatch.setattr(module, "_finite", lambda _: True)
     qat = prepared(settled(net()), recipe(symmetric=True), batch_norm=way, **weights).train()
     outputs = qat.to("meta")(images(8).to("meta"))
