@@ -153,6 +153,16 @@ def test_the_exact_kernel_leaves_integer_inputs_and_sizes_as_they_are() -> None:
     assert_exactly_the_same_integers(simulation, x, kind)
 
 
+@pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])
+def test_on_another_device_all_of_it_is_there(net: Callable[[], nn.Module]) -> None:
+    """Weights, grids and biases: torch computes no sum or product from two devices."""
+    device = torch.device("meta")
+    moved = simulated(seeded(net()), images(4)).to(device)
+    with torch.no_grad():
+        outputs = walk(moved.graph, [images(4).to(device)], kernel=moved.kernel(every))
+    assert {output.device for output in outputs} == {device}
+
+
 def test_on_the_device_where_it_is_already_a_simulation_computes_the_same() -> None:
     x = images(4)
     simulation = simulated(seeded(Islands()), x)

@@ -6,7 +6,7 @@
      ├─ RecipeError        the wish contradicts the model or the machine
      ├─ CalibrationError   the data cannot calibrate the model
      ├─ TrainingError      a checkpoint does not fit, or training is not finite
- ├─ ProgramError       an integer program breaks its own rules
+     ├─ ProgramError       an integer program breaks its own rules
      ├─ EngineError        no kernels here for what is asked
      ├─ ExportError        a format cannot carry the program, or its library is missing
      ├─ FileError          a file is missing, damaged, foreign or cannot be written

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.nets import Residual, images
-from tests.train.training import prepared, recipe, settled
+from tests.train.training import prepared, recipe, settled, values_in_training
 from zeropoint.assign import assign
 from zeropoint.capture import capture
 from zeropoint.passes import simplify
@@ -15,6 +15,7 @@ from zeropoint.target import ONEDNN, REFERENCE
 from zeropoint.train import CurrentRange, Folded, Live, Unfolded
 from zeropoint.train.assembly import on_cpu, with_room
 from zeropoint.train.learned_step import LearnedGrid
+from zeropoint.train.step import ON_GRID
 
 
 class Twice(nn.Module):
@@ -151,14 +152,10 @@ class Classifier(nn.Module):
 def what_the_layer_reads(model: nn.Module) -> Tensor:
     """In steps of the grid behind the hardswish."""
     qat = prepared(model).train()
-    seen: list[Tensor] = []
-    fc, grid = qat._steps[-1], qat.quantizers()["hardswish"]
-    while fc.node.output != "fc":
-        fc = qat._steps[qat._steps.index(fc) - 1]
-    operand = fc._operand
-    fc._operand = lambda *args: seen.append(operand(*args)) or seen[-1]  # type: ignore[method-assign,func-returns-value]  # to look
-    qat(10 * images(64))
-    return seen[0].detach() / grid.grid(torch.empty(0)).scale
+    values = values_in_training(qat, 10 * images(64))
+    read = values.get("drop" + ON_GRID, values["drop"]).detach()
+    scale: Tensor = read / qat.quantizers()["hardswish"].grid(torch.empty(0)).scale
+    return scale
 
 
 def test_what_dropout_scales_up_is_not_clipped_to_the_grid() -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -96,3 +97,18 @@ def settled(model: nn.Module, *, size: int = 8) -> nn.Module:
     Otherwise training, which normalizes by the batch, begins on grids for other data.
     """
     return settle_batch_norm(seeded(model), [images(64, size=size, seed=50)])
+
+
+class _Kept(dict[str, Any]):
+    """Live values of which none is dropped."""
+
+    def pop(self, *_: object) -> None:
+        """Nothing is taken out."""
+
+
+def values_in_training(qat: QuantizationAware, x: Tensor) -> dict[str, Any]:
+    """Every value of a training pass; `name on its grid` is what integers read of a float one."""
+    live = _Kept({qat.made.graph.inputs[0]: x})
+    for step in qat._steps:
+        step.run(qat, live)
+    return live

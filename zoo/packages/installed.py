@@ -1,5 +1,6 @@
 """Getting other packages imported: torchvision beside a CPU torch, and packages without their
-`__init__`, which would import far more than the one module that holds the network."""
+`__init__`, which would import far more than the one module that holds the network.
+"""
 
 import importlib
 import importlib.util

@@ -53,7 +53,7 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the module would be converted to, as it is now."""
+    """What the module would be converted to, as it is now; the simulation is on its device."""
 
     program: Program
     plan: Plan
@@ -113,10 +113,7 @@ class QuantizationAware(nn.Module):
         return tuple(live[name] for name in self._graph.outputs)
 
     def _evaluated(self, inputs: Sequence[Tensor]) -> Any:  # nested like the model's output
-        simulation = self.snapshot().simulation
-        device = inputs[0].device
-        if device.type != "cpu":
-            simulation = simulation.to(device)
+        simulation, device = self.snapshot().simulation, inputs[0].device
         exact = any(x.dtype == torch.float64 for x in inputs)
         kernel = simulation.exact_kernel() if exact else simulation.kernel(every)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
@@ -254,6 +251,9 @@ class QuantizationAware(nn.Module):
             graph, plan = self.trained()
             program = lower(graph, plan, self.made.provenance)
             simulation = Simulation(channels_last(graph), program)
+            device = next(self.parameters()).device
+            if device.type != "cpu":
+                simulation = simulation.to(device)
             self._snapshot = (versions, Snapshot(program, plan, simulation))
         return self._snapshot[1]
 

@@ -127,10 +127,14 @@ def narrow(
     made = qat.made
     graph = remove_dropout(qat.current_graph())
     assignment = with_room(assign(graph, recipe, made.target), made.target)
+    # What calibration has tied to another's grid stays tied, and is no value of its own.
+    tied = made.assignment.shared
+    own = {name: spec for name, spec in assignment.own.items() if name not in tied}
+    assignment = replace(assignment, own=own, shared={**assignment.shared, **tied})
     _check_same(made.assignment, assignment)
     data = Data(qat.input_names, loader, samples)
     observations = data.observe(graph, assignment.own, "calibrate", silent)
-    plan = choose(graph, assignment, observations, made.target)
+    plan = choose(graph, assignment, observations, made.target, may_tie=False)
     provenance = replace(made.provenance, recipe=repr(recipe), samples=data.samples)
     qat.restart(
         replace(

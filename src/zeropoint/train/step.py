@@ -97,7 +97,7 @@ class Step:
         setting = self._setting
         if name in setting.graph.constants:
             own = setting.constants.get(name)
-            real = setting.graph.constants[name] if own is None else tensor_at(root, own)
+            real = _constant(setting, root, name) if own is None else tensor_at(root, own)
         else:
             real = live[name]
         if not self._is_integer or name not in setting.fences:
@@ -198,6 +198,12 @@ class Step:
         is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         y: Tensor = module(operands[0]) if is_norm and module else self.node.op.run(*operands)
         return y
+
+
+def _constant(setting: Setting, root: nn.Module, name: str) -> Tensor:
+    """A number that the model's code holds, where the module is, and in its dtype."""
+    constant, like = setting.graph.constants[name], next(root.parameters())
+    return constant.to(like if constant.is_floating_point() else like.device)
 
 
 def _called(module: nn.Module, x: Tensor) -> Tensor:

@@ -45,9 +45,14 @@ def tensor_at(module: nn.Module, name: str) -> Tensor:
 
 
 def put(module: nn.Module, name: str, tensor: Tensor) -> None:
-    """Make the tensor a parameter of that name, in the place of what was there."""
+    """Make the tensor a parameter of that name, in the place of what was there.
+
+    One that was not trained is not trained.
+    """
     owner, _, own = name.rpartition(".")
     parent = module.get_submodule(owner)
+    before = parent._parameters.get(own)
+    is_trained = before is None or before.requires_grad
     if own in parent._buffers:
         del parent._buffers[own]
-    parent.register_parameter(own, nn.Parameter(tensor.detach().clone()))
+    parent.register_parameter(own, nn.Parameter(tensor.detach().clone(), is_trained))

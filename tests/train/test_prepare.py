@@ -1,0 +1,206 @@
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import zeropoint as zp
+from tests.nets import MobileNetLike, Residual, images, seeded
+from tests.train.training import prepared, recipe, settled, train
+from zeropoint.errors import CalibrationError, CaptureError, RecipeError
+from zeropoint.model import QuantizedModel
+from zeropoint.recipe import Recipe, TensorSpec
+from zeropoint.train import (
+    CurrentRange,
+    Folded,
+    LearnedStep,
+    Live,
+    MovingRange,
+    Unfolded,
+    freeze_ranges,
+)
+from zeropoint.train.batch_norm import Way
+from zeropoint.train.module import QuantizationAware
+
+
+def converted(qat: QuantizationAware) -> QuantizedModel:
+    """What convert makes of it, without its warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return zp.convert(qat)
+
+
+# --- where training begins -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [Residual, MobileNetLike])
+@pytest.mark.parametrize("way", [Live(), Folded(), Unfolded()], ids=repr)
+@pytest.mark.parametrize("methods", [{}, {"weights": CurrentRange()}], ids=["learned", "current"])
+def test_before_the_first_step_it_converts_to_what_quantize_makes(
+    net: type[nn.Module], way: Way, methods: dict[str, Any]
+) -> None:
+    """Same graph, same plan; a folded scale may differ from a scale of folded weights by 2^-23."""
+    model, data = settled(net()), [images(16)]
+    expected = zp.quantize(model, data, engine="reference")
+    found = converted(prepared(model, batch_norm=way, **methods))
+    values = expected.program.graph.values
+    assert found.program.graph.values.keys() == values.keys()
+    for name, value in found.program.graph.values.items():
+        if value.params is not None:
+            wanted = values[name].params
+            assert wanted is not None
+            assert value.params.type == wanted.type
+            assert torch.equal(value.params.zero_point, wanted.zero_point)
+            torch.testing.assert_close(value.params.scale, wanted.scale, rtol=1e-6, atol=0.0)
+    x = images(8, seed=3)
+    assert (found(x) - expected(x)).abs().max() <= 0.01 * expected(x).abs().max()
+
+
+def test_dropout_is_kept_in_training_and_not_in_the_program() -> None:
+    qat = prepared(settled(MobileNetLike()))
+    assert "dropout" in {step.node.op.name for step in qat._steps}
+    assert "dropout" not in {node.op.name for node in converted(qat).program.graph.nodes}
+
+
+def test_statistics_stand_in_for_the_loader() -> None:
+    model, data = settled(Residual()), [images(16)]
+    statistics = zp.observe(model, data)
+    found = zp.prepare_qat(model, statistics, engine="reference")
+    expected = zp.prepare_qat(model, data, engine="reference")
+    x = images(8, seed=3)
+    assert torch.equal(found.eval()(x), expected.eval()(x))
+
+
+def test_samples_and_progress_are_passed_on() -> None:
+    stages: list[str] = []
+    qat = zp.prepare_qat(
+        settled(Residual()),
+        [images(16), images(16, seed=1)],
+        samples=20,
+        engine="reference",
+        progress=lambda stage, *_: stages.append(stage),
+    )
+    assert qat.made.provenance.samples == 20
+    assert set(stages) == {"capture", "calibrate"}
+
+
+def test_the_defaults_are_learned_steps_and_live_batch_norms() -> None:
+    qat = prepared(settled(Residual()))
+    assert (qat.how.weights, qat.how.activations) == (LearnedStep(), LearnedStep())
+    assert qat.how.batch_norm == Live()
+
+
+# --- what is refused, before a day of training ---------------------------------------------------
+
+
+def test_what_the_engine_cannot_run_is_refused_at_once() -> None:
+    wish = Recipe(weights=TensorSpec(symmetric=False))
+    with pytest.raises(RecipeError, match=r"stem\.0 asks for asymmetric weights, which"):
+        zp.prepare_qat(settled(Residual()), [images()], wish, engine="onednn")
+
+
+def test_weights_have_no_moving_range() -> None:
+    with pytest.raises(RecipeError) as raised:
+        prepared(settled(Residual()), weights=MovingRange())
+    assert str(raised.value) == (
+        "weights=MovingRange(momentum=0.99): a weight is there in every step, so its range needs "
+        "no average; use LearnedStep() or CurrentRange()"
+    )
+
+
+def test_activations_have_no_current_range() -> None:
+    with pytest.raises(RecipeError) as raised:
+        prepared(settled(Residual()), activations=CurrentRange())
+    assert str(raised.value) == (
+        "activations=CurrentRange(): the integer program cannot compute the range of each batch; "
+        "use LearnedStep() or MovingRange()"
+    )
+
+
+def test_what_quantize_refuses_is_refused_here_too() -> None:
+    model = settled(Residual())
+    with pytest.raises(CalibrationError, match="yields no batch"):
+        zp.prepare_qat(model, [], engine="reference")
+    with pytest.raises(CaptureError, match="is float64; zeropoint quantizes float32 models"):
+        prepared(settled(Residual()).double())
+    with pytest.raises(RecipeError, match="matches no layer of the model"):
+        prepared(model, Recipe(overrides={"nothing": None}))
+
+
+# --- convert -------------------------------------------------------------------------------------
+
+
+def test_an_untrained_module_is_converted_with_one_warning() -> None:
+    qat = prepared(settled(Residual()))
+    with pytest.warns(UserWarning, match="before a single") as caught:
+        zp.convert(qat)
+    assert [str(warning.message) for warning in caught] == [
+        "the model was converted before a single training step: quantize() does the same"
+    ]
+    assert caught[0].filename == __file__
+    zp.convert(qat)  # warnings are errors
+
+
+def test_ranges_that_still_move_are_warned_of_once() -> None:
+    qat = prepared(settled(Residual()), activations=MovingRange())
+    train(qat)
+    with pytest.warns(UserWarning, match="still move") as caught:
+        zp.convert(qat)
+    assert [str(warning.message) for warning in caught] == [
+        "the ranges of 8 activations still move, 'x' first; call freeze_ranges(qat) for the last "
+        "epochs, so that the weights see their final grids"
+    ]
+    zp.convert(qat)  # warnings are errors
+
+
+def test_a_module_that_is_trained_and_frozen_is_converted_silently() -> None:
+    qat = prepared(settled(Residual()), activations=MovingRange())
+    train(qat)
+    freeze_ranges(qat)
+    x = images(8, seed=3)
+    q = zp.convert(qat)
+    assert (q(x) - qat.eval()(x)).abs().max() <= 0.02 * q(x).abs().max()
+
+
+def test_it_may_be_trained_on_after_it_was_converted() -> None:
+    qat = prepared(settled(Residual()))
+    optimizer = train(qat)
+    assert qat.training
+    first = zp.convert(qat)
+    assert qat.training
+    x = images(8, seed=3)
+    before = first(x)
+    train(qat, optimizer=optimizer, first=3)
+    assert torch.equal(first(x), before)
+    assert not torch.equal(zp.convert(qat)(x), before)
+
+
+def test_what_is_converted_is_a_quantized_model_like_any_other(tmp_path: Any) -> None:
+    qat = prepared(settled(Residual()), recipe(4))
+    train(qat)
+    q = zp.convert(qat)
+    assert q.engine == "reference"
+    assert q.coverage().share_of_macs == 1.0
+    assert "trained" in str(q.plan)
+    assert q.program.provenance.recipe == repr(recipe(4))
+    q.save(tmp_path / "q.safetensors")
+    x = images(8, seed=3)
+    assert torch.equal(zp.load(tmp_path / "q.safetensors", "reference")(x), q(x))
+
+
+def test_for_a_fast_engine_it_becomes_what_that_engine_runs() -> None:
+    if not any(engine.name == "onednn" and engine.usable for engine in zp.engines()):
+        pytest.skip("no oneDNN here")
+    qat = zp.prepare_qat(settled(Residual()), [images(16)], engine="onednn")
+    train(qat)
+    q, x = zp.convert(qat), images(8, seed=3)
+    assert q.engine == "onednn"
+    assert (q(x) - qat.eval()(x)).abs().max() <= 0.02 * q(x).abs().max()
+
+
+def test_the_model_need_not_be_in_eval_mode() -> None:
+    model = seeded(MobileNetLike())
+    expected = prepared(model).eval()(images())
+    assert torch.equal(prepared(model.train()).eval()(images()), expected)
+    assert model.training
