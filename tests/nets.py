@@ -34,7 +34,7 @@ def seeded(model: nn.Module, *, seed: int = 0) -> nn.Module:
         parameter.data.copy_(values)
         assert name  # a parameter of a module always has one
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
             count = module.num_features
             assert module.running_mean is not None
             assert module.running_var is not None

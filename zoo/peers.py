@@ -53,6 +53,17 @@ class Prepared:
     call: Callable[[], object]
 
 
+class Whole(nn.Module):
+    """A network around a Sequential: NNCF adds a child of its own, which a Sequential would call."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Any:  # nested as the network's outputs are
+        return self.model(x)
+
+
 def outputs_of(found: object) -> list[Tensor]:
     """The tensors of a network's outputs, in order, as float32."""
     leaves = [torch.as_tensor(leaf) for leaf in leaves_of(found)]
@@ -109,9 +120,10 @@ def prepare(
 ) -> Prepared | Row:
     """The peer of that name on the model, for inputs of the example's shape."""
     begin = time.perf_counter()
+    whole = Whole(model) if isinstance(model, nn.Sequential) else model
     try:
         with quiet():
-            runner = peer_named(name).prepare(model, calibration, example=example, threads=threads)
+            runner = peer_named(name).prepare(whole, calibration, example=example, threads=threads)
     except Exception as error:  # as above
         return Row(name, one_line(error))
     return compared(name, lambda: runner(example), expected, time.perf_counter() - begin)

@@ -1,8 +1,8 @@
 """On which side of a border an operator stands that could stand on both.
 
-    conv -> permute -> sigmoid -> output     the layer's accumulator leaves as real numbers, and what
-                                             follows it computes with those: no 8 bits in between
-    input -> slice -> concat -> conv         quantized first: bytes are moved, not floats
+    conv -> permute -> sigmoid -> output    the layer's accumulator leaves as real numbers, and what
+                                            follows it computes with those: no 8 bits in between
+    input -> slice -> concat -> conv        quantized first: bytes are moved, not floats
     layer_norm -> permute -> conv
 
 Both are free: a border is crossed once, wherever it is.

@@ -3,9 +3,9 @@
     conv -> concat <- conv          a part of a concatenation that others read as well has a grid of
       `-> conv                      its own, and is requantized on its way
 
-If the grid of the result loses at most FREE_DB more of the part than its own does, the part takes it:
-that saves a pass over memory and a rounding. Where only the concatenation reads a part, it has that
-grid anyway (assign.py).
+If the grid of the result loses at most FREE_DB more of the part than its own does, the part takes
+it: that saves a pass over memory and a rounding. Where only the concatenation reads a part, it has
+that grid anyway (assign.py).
 """
 
 from collections.abc import Mapping

@@ -34,8 +34,8 @@ def test_a_size_that_the_model_turns_into_a_number_is_named_once() -> None:
     assert graph.values["x"].shape == ("N", 3, 8, "W")
     assert messages == [
         "the model fixes the height of its input 'x' to 8: the quantized network takes no other, "
-        "though the model does; where its forward() turns a size into a number or compares it, as "
-        "int(x.shape[2]) does, compute with x.shape[2] itself"
+        "though the model does; its forward() turns a size into a number or compares it, as "
+        "int(x.shape[2]) does, or a pool leaves one pixel of this input"
     ]
 
 
@@ -69,8 +69,9 @@ def test_a_model_whose_sizes_must_change_together_is_asked_for_that() -> None:
     [
         Crop(lambda y: y[:, :, : y.shape[2] // 2]),
         nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(256, 5)),
+        Crop(lambda y: y.reshape(-1, 256)),
     ],
-    ids=["free", "the model takes no other"],
+    ids=["free", "the model takes no other", "the rest is taken for samples"],
 )
 def test_a_size_that_the_model_itself_fixes_or_leaves_free_is_no_news(model: nn.Module) -> None:
     _, messages = captured(model, images(2, size=8))

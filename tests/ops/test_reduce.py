@@ -28,7 +28,10 @@ POOLS: dict[str, tuple[Callable[[Tensor], Tensor], object]] = {
         GlobalAveragePool(keep=False),
     ),
     "adaptive": (lambda y: F.adaptive_avg_pool2d(y, 1), GlobalAveragePool()),
-    "a window as large as the image": (lambda y: F.avg_pool2d(y, (6, 8)), GlobalAveragePool()),
+    "a window as large as the image": (
+        lambda y: F.avg_pool2d(y, y.shape[2:]),
+        GlobalAveragePool(),
+    ),
     "mean of channels": (lambda y: y.mean(1, keepdim=True), Mean((1,), keep=True)),
     "mean of rows": (lambda y: y.mean(2), Mean((2,))),
 }
@@ -41,11 +44,20 @@ def test_a_global_pool_is_one_operator_however_it_is_spelled(
     assert assert_close(function, inputs(6, 8)) == [op]
 
 
+def test_a_window_of_numbers_that_covers_the_image_is_a_global_pool_of_that_size() -> None:
+    with pytest.warns(
+        UserWarning, match="fixes the height and the width of its input 'x' to 6 x 8"
+    ):
+        ops = assert_close(lambda y: F.avg_pool2d(y, (6, 8)), inputs(6, 8))
+    assert ops == [GlobalAveragePool()]
+
+
 @pytest.mark.parametrize(
     ("function", "sizes", "op"),
     [
         (lambda y: F.adaptive_avg_pool1d(y, 1), (9,), Mean((2,), keep=True)),
-        (lambda y: F.avg_pool1d(y, 9), (9,), Mean((2,), keep=True)),
+        (lambda y: F.avg_pool1d(y, y.shape[2]), (9,), Mean((2,), keep=True)),
+        (lambda y: F.avg_pool3d(y, y.shape[2:]), (3, 4, 5), Mean((2, 3, 4), keep=True)),
         (lambda y: y.mean(-1), (9,), Mean((2,))),
         (lambda y: F.adaptive_avg_pool3d(y, 1), (3, 4, 5), Mean((2, 3, 4), keep=True)),
         (lambda y: y.mean((2, 3, 4)), (3, 4, 5), Mean((2, 3, 4))),

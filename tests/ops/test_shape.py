@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ def test_a_size_may_be_a_float_on_its_way() -> None:
 
 # --- capture -------------------------------------------------------------------------------------
 
-SPELLINGS: dict[str, tuple[Callable[[Tensor], Tensor], list[object]]] = {
+SPELLINGS: dict[str, tuple[Callable[[Any], Tensor], list[object]]] = {
     "flatten": (lambda y: y.flatten(1), [Flatten(1)]),
     "Flatten": (nn.Flatten(2), [Flatten(2)]),
     "ravel": (lambda y: y.ravel(), [Flatten(0)]),

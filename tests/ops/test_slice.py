@@ -12,7 +12,7 @@ from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.shape import Squeeze
 from zeropoint.ops.slice import END, Slice, narrow, select, slice_
 
-SPELLINGS: dict[str, tuple[Callable[[Tensor], Any], list[object]]] = {
+SPELLINGS: dict[str, tuple[Callable[[Any], Any], list[object]]] = {
     "[:, 1:5]": (lambda y: y[:, 1:5], [Slice(1, 1, 5)]),
     "[..., ::2]": (lambda y: y[..., ::2], [Slice(3, step=2)]),
     "[..., 1::2, :-1]": (lambda y: y[..., 1::2, :-1], [Slice(2, 1, step=2), Slice(3, 0, -1)]),

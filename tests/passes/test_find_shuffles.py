@@ -20,7 +20,8 @@ class Shuffled(nn.Module):
         y = self.conv(x)
         batch, channels, height, width = y.shape
         apart = y.view(batch, self.groups, channels // self.groups, height, width)
-        return apart.permute(self.order).reshape(batch, channels, height, width)
+        whole: Tensor = apart.permute(self.order).reshape(batch, channels, height, width)
+        return whole
 
 
 def graph_of(model: nn.Module) -> Graph:
@@ -46,7 +47,8 @@ def test_another_order_is_no_shuffle() -> None:
         def forward(self, x: Tensor) -> Tensor:
             y = self.conv(x)
             apart = y.view(y.shape[0], 2, 3, *y.shape[2:]).permute(0, 2, 1, 4, 3)
-            return apart.reshape(y.shape[0], 6, y.shape[3], y.shape[2])
+            whole: Tensor = apart.reshape(y.shape[0], 6, y.shape[3], y.shape[2])
+            return whole
 
     before = graph_of(Turned())
     assert format_graph(find_shuffles(before)) == format_graph(before)

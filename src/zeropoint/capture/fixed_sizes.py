@@ -38,8 +38,8 @@ def _sentence(name: str, shape: Sequence[int | str], axes: Sequence[int]) -> str
     sizes = " x ".join(str(shape[axis]) for axis in axes)
     return (
         f"the model fixes the {names} of its input {name!r} to {sizes}: the quantized network "
-        "takes no other, though the model does; where its forward() turns a size into a number or "
-        "compares it, as int(x.shape[2]) does, compute with x.shape[2] itself"
+        "takes no other, though the model does; its forward() turns a size into a number or "
+        "compares it, as int(x.shape[2]) does, or a pool leaves one pixel of this input"
     )
 
 

@@ -1,8 +1,8 @@
 """Calls for which torch.export fixes a size that the model leaves free, made otherwise.
 
-    F.max_pool1d(x, 3)              torch reads the length in C++    an operator of ours
-    F.avg_pool2d(x, x.shape[2:])    torch wants a window of numbers  the mean over height and width
-    F.max_pool2d(x, x.shape[2:])                                     the greatest over both
+F.max_pool1d(x, 3)              torch reads the length in C++    an operator of ours
+F.avg_pool2d(x, x.shape[2:])    torch wants a window of numbers  the mean over height and width
+F.max_pool2d(x, x.shape[2:])                                     the greatest over both
 """
 
 from collections.abc import Callable, Mapping, Sequence

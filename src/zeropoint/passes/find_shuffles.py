@@ -1,6 +1,6 @@
 """A channel shuffle that is spelled out.
 
-    reshape (N, g, c, ...) -> permute (0, 2, 1, ...) -> reshape (N, C, ...)    =>    channel_shuffle(g)
+    reshape (N, g, c, ...) -> permute (0, 2, 1, ...) -> reshape (N, C, ...)  =>  channel_shuffle(g)
 
 Requires: a known number of channels; nothing else reads what is in between.
 Ensures: the same function exactly, in one operator that engines have kernels for.
