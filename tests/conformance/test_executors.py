@@ -19,6 +19,7 @@ from zeropoint.execute.reference import Reference
 from zeropoint.model import QuantizedModel
 from zeropoint.ops import OPS
 from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.dropout import Dropout
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
 
@@ -36,7 +37,8 @@ def test_every_executor_gives_what_the_reference_gives(
 
 
 def test_no_operator_is_missing_from_the_suite() -> None:
-    assert {operator(title) for title in CASES} == OPS.keys()
+    # No program has a dropout: a pass removes it.
+    assert {operator(title) for title in CASES} == OPS.keys() - {Dropout.name}
 
 
 # --- saturation: every code at its end, every weight at +-127 ------------------------------------
