@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from zoo.inputs import Inputs, images
 
-
 Model = Callable[[Tensor], Any]  # Any: outputs nest as each network nests them
 Metric = Callable[[Model, Model], Mapping[str, float]]
 """(float model, int8 model) -> numbers, by what they say. For networks with trained weights."""
