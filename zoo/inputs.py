@@ -12,6 +12,7 @@ White noise for an image would not do: `benchmarks.images` tells why. Every func
 shape of one sample, a count and a split: calibration sees `train`, evaluation sees `test`.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import cache
@@ -58,7 +59,7 @@ def images(shape: tuple[int, ...], count: int, split: str) -> Tensor:
 
 @cache
 def stored(split: str) -> Tensor | None:
-    """`STORED` images of the split, (N, 3, 32, 32) uint8, chosen once; None where there are none."""
+    """`STORED` images of the split, (N, 3, 32, 32) uint8; None where there are none."""
     file = CACHE / f"{split}.safetensors"
     if not file.exists():
         source = dataset(split)
@@ -110,7 +111,8 @@ def pink(rows: int, length: int, generator: torch.Generator) -> Tensor:
     spectrum = torch.fft.rfft(torch.randn(rows, length, generator=generator))
     falling = torch.arange(spectrum.shape[1]).clamp(min=1).rsqrt()
     noise = torch.fft.irfft(spectrum * falling, length)
-    return noise / noise.std(1, keepdim=True)
+    standardized: Tensor = noise / noise.std(1, keepdim=True)
+    return standardized
 
 
 def bands(shape: tuple[int, ...], count: int, split: str) -> Tensor:
@@ -122,7 +124,7 @@ def bands(shape: tuple[int, ...], count: int, split: str) -> Tensor:
     edges = torch.logspace(0.5, math.log10(spectrum.shape[1]), number + 1).round().int().tolist()
     parts = [
         spectrum[:, low : max(high, low + 1)].abs().square().sum(1)
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in itertools.pairwise(edges)
     ]
     energies = torch.log(torch.stack(parts, 1) + 1e-3)
     return (energies - energies.mean()) / energies.std()

@@ -149,7 +149,8 @@ class _Measurement:
         self.found["quantize_seconds"] = round(time.perf_counter() - begin, 2)
         self.found["stages"] = {stage: round(s, 3) for stage, s in q.timings.items()}
         self.found["peak_mebibytes"] = peak_mebibytes()
-        self.found["warnings"] = sorted({one_line(w.message) for w in told if is_ours(w)})
+        ours = (Warning(str(each.message)) for each in told if is_ours(each))
+        self.found["warnings"] = sorted({one_line(each) for each in ours})
         self.found["coverage"] = summary(q.coverage())
         return q
 
@@ -206,9 +207,7 @@ class _Measurement:
         self.found["cores_used_by_others"] = round(load.cores, 2)
         self.rows([times.get(row_of(each).engine, row_of(each)) for each in attempts])
 
-    def own_engines(
-        self, q: zp.QuantizedModel, expected: Sequence[Tensor]
-    ) -> list[Prepared | Row]:
+    def own_engines(self, q: zp.QuantizedModel, expected: Sequence[Tensor]) -> list[Prepared | Row]:
         x = self.example
         attempts = [compared(ONEDNN, lambda: q(x), expected, self.found["quantize_seconds"])]
         self.at(AUTO)
@@ -256,7 +255,12 @@ def summary(coverage: Coverage) -> dict[str, Any]:
         "integer_macs": coverage.integer_macs,
         "share_of_macs": round(coverage.share_of_macs, 6),
         "islands": [
-            {"operator": operator, "reason": reason, "count": count, "first": places[operator, reason]}
+            {
+                "operator": operator,
+                "reason": reason,
+                "count": count,
+                "first": places[operator, reason],
+            }
             for (operator, reason), count in kinds.most_common()
         ],
     }

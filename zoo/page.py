@@ -113,9 +113,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def has_run(found: Found) -> bool:
-    return "coverage" in found and not {"build", "quantize", "run"} & found.get(
-        "failures", {}
-    ).keys()
+    return (
+        "coverage" in found and not {"build", "quantize", "run"} & found.get("failures", {}).keys()
+    )
 
 
 def row_of(found: Found, engine: str) -> Found:

@@ -54,7 +54,7 @@ class Prepared:
 
 
 class Whole(nn.Module):
-    """A network around a Sequential: NNCF adds a child of its own, which a Sequential would call."""
+    """Around a Sequential: NNCF adds a child to a network, and a Sequential calls them all."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

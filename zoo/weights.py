@@ -22,7 +22,7 @@ LAYERS = (
     nn.Linear,
 )  # fmt: skip
 AFFINE = (*NORMS, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
-LEAST_FACTOR, SPREAD, SHIFT = 0.5, 1.0, 0.2
+LEAST_FACTOR, SPREAD, SHIFT = 0.75, 0.5, 0.1
 SMALL, LAYER_SCALE = 1e-2, 0.2
 LEAST_VARIANCE = 1e-3
 
@@ -41,7 +41,7 @@ def sane(model: nn.Module, batches: Iterable[Tensor], *, seed: int = 0) -> nn.Mo
 
 
 def liven(model: nn.Module, *, seed: int = 0) -> None:
-    """Norms get factors in [0.5, 1.5) and shifts of deviation 0.2; idle layer scales become 0.2.
+    """Norms get factors in [0.75, 1.25) and shifts of deviation 0.1; idle layer scales become 0.2.
 
     A layer scale is taken for idle if all of its entries are the same and hardly more than zero.
     """

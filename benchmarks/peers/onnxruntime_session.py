@@ -31,8 +31,8 @@ def open_session(path: Path, threads: int) -> Runner:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(x: Tensor) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run(None, {name: x.numpy()})[0]
-        return logits
+    def run(x: Tensor) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = session.run(None, {name: x.numpy()})
+        return outputs if len(outputs) > 1 else outputs[0]
 
     return run

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-# NCHW float32 tensor in, logits out, finished when the call returns. A tensor or a NumPy array.
+# NCHW float32 tensor in, logits out, finished when the call returns. A tensor or a NumPy array, or
+# several of a network with several outputs.
 Runner = Callable[[Tensor], Any]  # Any: each engine has its own kind of array
 
 

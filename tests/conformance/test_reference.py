@@ -28,7 +28,7 @@ PROFILES: list[tuple[Arithmetic, float]] = [
     (FixedPoint("double"), 1.0),
 ]
 SLACK = 0.003
-"""Steps that float32 scales and products are worth."""
+"""Steps that float32 scales and products, and units of a staircase, are worth."""
 
 
 def definition(case: Case) -> tuple[Any, ...]:  # tensors, as walk returns them

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import zeropoint as zp
 from tests.nets import Islands, Residual, images, seeded
@@ -58,13 +59,25 @@ def test_islands_are_printed_with_their_reasons(islands: Coverage) -> None:
 
 
 def test_an_unknown_operator_that_multiplies_is_a_layer() -> None:
-    model = seeded(nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.Conv2d(4, 4, 1)))
-    found = zp.quantize(model, [images()]).coverage()
-    assert (found.integer_layers, found.layers) == (1, 2)
-    (island,) = found.islands
-    assert island.operator == "aten.conv_transpose2d.input"
-    assert island.macs == 3 * 4 * 4 * 64
-    assert found.share_of_macs == pytest.approx(4 * 4 * 256 / (4 * 4 * 256 + 3 * 4 * 4 * 64))
+    class Dynamic(nn.Module):
+        """A layer whose weight is computed."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(5, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            weight = y.mean((0, 2, 3)).reshape(1, 4, 1, 1).expand(5, 4, 1, 1)
+            last: Tensor = self.last(F.conv2d(y, weight))
+            return last
+
+    found = zp.quantize(seeded(Dynamic()), [images()]).coverage()
+    integer, dynamic = (3 * 4 + 5 * 4) * 64, 4 * 5 * 64
+    assert (found.integer_layers, found.layers) == (2, 3)
+    (island,) = (island for island in found.islands if island.macs)
+    assert (island.operator, island.macs) == ("aten.conv2d.default", dynamic)
+    assert found.share_of_macs == pytest.approx(integer / (integer + dynamic))
 
 
 def test_coverage_is_json_data(islands: Coverage) -> None:

@@ -83,4 +83,5 @@ class SelectiveKernel(nn.Module):
         branches = torch.stack([self.near(x), self.far(x)], 1)  # (N, 2, C, H, W)
         s = self.reduce(branches.sum(1).mean((2, 3), keepdim=True))
         weights = self.expand(s).unflatten(1, (2, -1)).softmax(1)  # (N, 2, C, 1, 1)
-        return (branches * weights).sum(1)
+        selected: Tensor = (branches * weights).sum(1)
+        return selected

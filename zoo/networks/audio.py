@@ -138,7 +138,9 @@ class QuartzBlock(nn.Module):
         layers: list[nn.Module] = []
         width = entering
         for number in range(repeat):
-            depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width, bias=False)
+            depthwise = nn.Conv1d(
+                width, width, kernel, padding=kernel // 2, groups=width, bias=False
+            )
             last = number == repeat - 1
             layers += [depthwise, conv1d_bn(width, leaving, 1, rectified=not last)]
             width = leaving

@@ -131,7 +131,9 @@ NETWORKS = (
     Network("lenet5", "LeNet", "zoo", Task.CLASSIFICATION, (1, 28, 28), lenet5),
     Network("alexnet", "AlexNet", "zoo", Task.CLASSIFICATION, (3, 160, 160), alexnet),
     Network("nin", "NIN", "zoo", Task.CLASSIFICATION, (3, 32, 32), nin),
-    Network("all_convolutional", "All-CNN", "zoo", Task.CLASSIFICATION, (3, 32, 32), all_convolutional),
+    Network(
+        "all_convolutional", "All-CNN", "zoo", Task.CLASSIFICATION, (3, 32, 32), all_convolutional
+    ),
     Network("vgg11_bn", "VGG", "zoo", Task.CLASSIFICATION, (3, 128, 128), vgg11_bn),
     Network("vgg16", "VGG", "zoo", Task.CLASSIFICATION, (3, 128, 128), vgg16),
     Network("squeezenet", "SqueezeNet", "zoo", Task.CLASSIFICATION, (3, 128, 128), squeezenet),

@@ -148,7 +148,8 @@ def inception_c(entering: int, hidden: int) -> nn.Module:
         ),
         nn.Sequential(
             conv_bn(entering, hidden, 1), conv_bn(hidden, hidden, column),
-            conv_bn(hidden, hidden, row), conv_bn(hidden, hidden, column), conv_bn(hidden, 192, row),
+            conv_bn(hidden, hidden, row), conv_bn(hidden, hidden, column),
+            conv_bn(hidden, 192, row),
         ),
         nn.Sequential(nn.AvgPool2d(3, 1, 1), conv_bn(entering, 192, 1)),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Detectors: YOLO, SSD, CenterNet, RetinaNet. The outputs are the raw maps of every head."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -81,9 +82,7 @@ class Yolo5(nn.Module):
         self.stem = nn.Sequential(Focus(3, w), silu(w, 2 * w, 3, 2), C3(2 * w, 2 * w, 1))
         self.stage3 = nn.Sequential(silu(2 * w, 4 * w, 3, 2), C3(4 * w, 4 * w, 2))
         self.stage4 = nn.Sequential(silu(4 * w, 8 * w, 3, 2), C3(8 * w, 8 * w, 3))
-        self.stage5 = nn.Sequential(
-            silu(8 * w, 16 * w, 3, 2), C3(16 * w, 16 * w, 1), SPPF(16 * w)
-        )
+        self.stage5 = nn.Sequential(silu(8 * w, 16 * w, 3, 2), C3(16 * w, 16 * w, 1), SPPF(16 * w))
         self.lateral5, self.lateral4 = silu(16 * w, 8 * w, 1), silu(8 * w, 4 * w, 1)
         self.up4 = C3(16 * w, 8 * w, 1, add=False)
         self.up3 = C3(8 * w, 4 * w, 1, add=False)
@@ -111,7 +110,7 @@ def decode(y: Tensor) -> Tensor:
     """(N, anchors (classes + 5), H, W) -> (N, anchors, H, W, classes + 5), sizes and scores."""
     n, _, h, w = y.shape
     y = y.view(n, ANCHORS, CLASSES + 5, h, w).permute(0, 1, 3, 4, 2).contiguous().sigmoid()
-    centres, sizes, scores = y.split((2, 2, CLASSES + 1), 4)
+    centres, sizes, scores = torch.split(y, [2, 2, CLASSES + 1], 4)
     return torch.cat((centres * 2 - 0.5, (sizes * 2) ** 2, scores), 4)
 
 
@@ -145,7 +144,7 @@ class Yolo3Tiny(nn.Module):
 
 
 class SSDLite(nn.Module):
-    """SSD with separable heads on MobileNetV2 (Sandler et al. 2018): boxes and scores, flattened."""
+    """SSD with separable heads on MobileNetV2 (Sandler et al. 2018): boxes and scores."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,15 +154,13 @@ class SSDLite(nn.Module):
         for expansion, leaving, stride in plan:
             hidden = expansion * entering
             layers.append(
-                InvertedResidual(
-                    entering, hidden, leaving, kernel=3, stride=stride, act=nn.ReLU6
-                )
+                InvertedResidual(entering, hidden, leaving, kernel=3, stride=stride, act=nn.ReLU6)
             )
             entering = leaving
         self.features = nn.Sequential(*layers)
         widths = (96, 256, 256, 128)
         self.extra = nn.ModuleList(
-            separable(a, b, 2, act=nn.ReLU6) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            separable(a, b, 2, act=nn.ReLU6) for a, b in itertools.pairwise(widths)
         )
         self.boxes = nn.ModuleList(head(width, 6 * 4) for width in widths)
         self.scores = nn.ModuleList(head(width, 6 * (CLASSES + 1)) for width in widths)
@@ -313,7 +310,7 @@ class Hourglass(nn.Module):
 
 
 def detector(
-    name: str, family: str, make: type[nn.Module] | partial[nn.Module], shape: Sequence[int]
+    name: str, family: str, make: Callable[[], nn.Module], shape: Sequence[int]
 ) -> Network:
     return Network(name, family, "zoo", Task.DETECTION, tuple(shape), make)
 

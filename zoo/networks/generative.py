@@ -58,7 +58,10 @@ class FastStyle(nn.Module):
             *reflected(2 * width, 4 * width, 3, 2), nn.ReLU(),
         )  # fmt: skip
         self.body = nn.Sequential(
-            *(Residual(nn.Sequential(*reflected(4 * width, 4 * width, 3), nn.ReLU())) for _ in range(3))
+            *(
+                Residual(nn.Sequential(*reflected(4 * width, 4 * width, 3), nn.ReLU()))
+                for _ in range(3)
+            )
         )
         up: list[nn.Module] = []
         for entering in (4 * width, 2 * width):
@@ -72,7 +75,8 @@ class FastStyle(nn.Module):
 
 
 NETWORKS = (
-    Network("dcgan_generator", "DCGAN", "zoo", Task.GENERATION, (100, 1, 1), dcgan_generator, noise),
+    Network("dcgan_generator", "DCGAN", "zoo", Task.GENERATION, (100, 1, 1),
+            dcgan_generator, noise),
     Network("dcgan_discriminator", "DCGAN", "zoo", Task.CLASSIFICATION, (3, 64, 64),
             dcgan_discriminator, images),
     Network("cyclegan_generator", "CycleGAN", "zoo", Task.GENERATION, (3, 64, 64),

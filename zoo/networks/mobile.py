@@ -29,7 +29,9 @@ class InvertedResidual(nn.Module):
     ) -> None:
         super().__init__()
         self.is_residual = stride == 1 and entering == leaving
-        layers: list[nn.Module] = [] if hidden == entering else [conv_bn(entering, hidden, 1, act=act)]
+        layers: list[nn.Module] = (
+            [] if hidden == entering else [conv_bn(entering, hidden, 1, act=act)]
+        )
         layers.append(conv_bn(hidden, hidden, kernel, stride, groups=hidden, act=act))
         if excite is not None:
             layers.append(excite)
@@ -43,8 +45,8 @@ class InvertedResidual(nn.Module):
 
 def mobilenet_v1() -> nn.Module:
     """Howard et al. 2017."""
-    plan = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2))
-    plan = (*plan, *(((512, 1),) * 5), (1024, 2), (1024, 1))
+    first = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2))
+    plan = (*first, *(((512, 1),) * 5), (1024, 2), (1024, 1))
     layers: list[nn.Module] = [conv_bn(3, 32, 3, 2)]
     entering = 32
     for leaving, stride in plan:
@@ -62,9 +64,11 @@ V3_SMALL = (
 V3_LARGE = (
     (3, 16, 16, False, "relu", 1), (3, 64, 24, False, "relu", 2), (3, 72, 24, False, "relu", 1),
     (5, 72, 40, True, "relu", 2), (5, 120, 40, True, "relu", 1), (5, 120, 40, True, "relu", 1),
-    (3, 240, 80, False, "swish", 2), (3, 200, 80, False, "swish", 1), (3, 184, 80, False, "swish", 1),
-    (3, 184, 80, False, "swish", 1), (3, 480, 112, True, "swish", 1), (3, 672, 112, True, "swish", 1),
-    (5, 672, 160, True, "swish", 2), (5, 960, 160, True, "swish", 1), (5, 960, 160, True, "swish", 1),
+    (3, 240, 80, False, "swish", 2), (3, 200, 80, False, "swish", 1),
+    (3, 184, 80, False, "swish", 1), (3, 184, 80, False, "swish", 1),
+    (3, 480, 112, True, "swish", 1), (3, 672, 112, True, "swish", 1),
+    (5, 672, 160, True, "swish", 2), (5, 960, 160, True, "swish", 1),
+    (5, 960, 160, True, "swish", 1),
 )  # fmt: skip
 
 
@@ -127,7 +131,7 @@ def inverted(
 
 def mnasnet() -> nn.Module:
     """Tan et al. 2019, A without gates ("B1")."""
-    stem = [conv_bn(3, 32, 3, 2), separable(32, 16)]
+    stem: list[nn.Module] = [conv_bn(3, 32, 3, 2), separable(32, 16)]
     return inverted(MNASNET, stem, 16, act=nn.ReLU)
 
 

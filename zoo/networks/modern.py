@@ -22,7 +22,10 @@ class RegNetBlock(nn.Module):
     ) -> None:
         super().__init__()
         groups = leaving // group_width
-        layers = [conv_bn(entering, leaving, 1), conv_bn(leaving, leaving, 3, stride, groups=groups)]
+        layers = [
+            conv_bn(entering, leaving, 1),
+            conv_bn(leaving, leaving, 3, stride, groups=groups),
+        ]
         if gated:
             layers.append(nn.Sequential(SqueezeExcite(leaving, entering // 4)))
         self.body = nn.Sequential(*layers, conv_bn(leaving, leaving, 1, act=None))
@@ -79,8 +82,8 @@ class RepVGGBlock(nn.Module):
         return torch.relu(y if self.identity is None else y + self.identity(x))
 
     def one_convolution(self) -> tuple[Tensor, Tensor]:
-        dense, dense_bias = folded(self.dense[0].weight, self.dense[1])
-        point, point_bias = folded(self.point[0].weight, self.point[1])
+        dense, dense_bias = folded(self.dense.get_parameter("0.weight"), self.dense[1])
+        point, point_bias = folded(self.point.get_parameter("0.weight"), self.point[1])
         weight, bias = dense + functional.pad(point, (1, 1, 1, 1)), dense_bias + point_bias
         if self.identity is None:
             return weight, bias
@@ -122,7 +125,8 @@ class ConvNeXtBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))  # (N, H, W, C)
         y = self.gamma * self.project(functional.gelu(self.expand(y)))
-        return x + y.permute(0, 3, 1, 2)
+        z: Tensor = x + y.permute(0, 3, 1, 2)
+        return z
 
 
 class ChannelNorm(nn.Module):
@@ -251,7 +255,9 @@ class CrossStage(nn.Module):
         self.right = conv_bn(leaving, half, 1, act=act)
         self.blocks = nn.Sequential(
             *(
-                Residual(nn.Sequential(conv_bn(half, half, 1, act=act), conv_bn(half, half, act=act)))
+                Residual(
+                    nn.Sequential(conv_bn(half, half, 1, act=act), conv_bn(half, half, act=act))
+                )
                 for _ in range(depth)
             )
         )

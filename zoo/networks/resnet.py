@@ -78,7 +78,9 @@ class Basic(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 in groups, 1x1; one ReLU module serves all three places, as in torchvision."""
 
-    def __init__(self, entering: int, leaving: int, stride: int, *, groups: int, width: int) -> None:
+    def __init__(
+        self, entering: int, leaving: int, stride: int, *, groups: int, width: int
+    ) -> None:
         super().__init__()
         hidden = leaving * width // 256
         self.conv1 = nn.Conv2d(entering, hidden, 1, bias=False)

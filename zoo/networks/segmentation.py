@@ -1,5 +1,7 @@
-"""A class for each pixel: U-Nets, FCN, DeepLab, BiSeNet, LinkNet, ESPNet, HRNet, SegNet and others."""
+"""A class for each pixel: U-Nets, FCN, DeepLab, BiSeNet, LinkNet, ESPNet, HRNet, SegNet."""
 
+import itertools
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -27,8 +29,7 @@ class UNet(nn.Module):
         widths = [width * 2**level for level in range(depth + 1)]
         self.first = twice(3, widths[0])
         self.down = nn.ModuleList(
-            nn.Sequential(nn.MaxPool2d(2), twice(a, b))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.Sequential(nn.MaxPool2d(2), twice(a, b)) for a, b in itertools.pairwise(widths)
         )
         self.up, self.join = nn.ModuleList(), nn.ModuleList()
         for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
@@ -66,7 +67,9 @@ class FCN(nn.Module):
         self.up8 = nn.ConvTranspose2d(CLASSES, CLASSES, 16, 8, 4, groups=CLASSES, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        fine, middle, coarse = (score(y) for score, y in zip(self.scores, self.maps(x), strict=True))
+        fine, middle, coarse = (
+            score(y) for score, y in zip(self.scores, self.maps(x), strict=True)
+        )
         logits: Tensor = self.up8(self.up4(self.up2(coarse) + middle) + fine)
         return logits
 
@@ -74,7 +77,9 @@ class FCN(nn.Module):
 class ASPP(nn.Module):
     """Dilated convolutions of several reaches, and the whole map's mean, concatenated."""
 
-    def __init__(self, entering: int, leaving: int, dilations: tuple[int, ...] = (6, 12, 18)) -> None:
+    def __init__(
+        self, entering: int, leaving: int, dilations: tuple[int, ...] = (6, 12, 18)
+    ) -> None:
         super().__init__()
         self.branches = nn.ModuleList([conv_bn(entering, leaving, 1)])
         self.branches.extend(conv_bn(entering, leaving, dilation=d) for d in dilations)
@@ -244,6 +249,20 @@ class ESPNet(nn.Module):
         return logits
 
 
+class PathSum(nn.Module):
+    """The rectified sum of what each path makes of its map."""
+
+    def __init__(self, paths: list[nn.Module]) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(paths)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        total = self.paths[0](maps[0])
+        for path, y in zip(self.paths[1:], maps[1:], strict=True):
+            total = total + path(y)
+        return torch.relu(total)
+
+
 class Exchange(nn.Module):
     """HRNet (Wang et al. 2019): blocks at every resolution, then everything into everything."""
 
@@ -252,9 +271,9 @@ class Exchange(nn.Module):
         self.blocks = nn.ModuleList(
             nn.Sequential(Basic(width, width, 1), Basic(width, width, 1)) for width in widths
         )
-        self.paths = nn.ModuleList(
-            nn.ModuleList(self.path(widths, source, target) for source in range(len(widths)))
-            for target in range(len(widths))
+        places = range(len(widths))
+        self.sums = nn.ModuleList(
+            PathSum([self.path(widths, source, target) for source in places]) for target in places
         )
 
     @staticmethod
@@ -268,17 +287,12 @@ class Exchange(nn.Module):
         for step in range(target - source):
             is_last = step == target - source - 1
             leaving = widths[target] if is_last else widths[source]
-            layers.append(
-                conv_bn(widths[source], leaving, 3, 2, act=None if is_last else nn.ReLU)
-            )
+            layers.append(conv_bn(widths[source], leaving, 3, 2, act=None if is_last else nn.ReLU))
         return nn.Sequential(*layers)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         maps = [block(y) for block, y in zip(self.blocks, maps, strict=True)]
-        results = []
-        for paths in self.paths:
-            results.append(torch.relu(sum(path(y) for path, y in zip(paths, maps, strict=True))))
-        return results
+        return [total(maps) for total in self.sums]
 
 
 class HRNet(nn.Module):
@@ -334,9 +348,7 @@ class FastSCNN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fine = nn.Sequential(
-            conv_bn(3, 32, 3, 2), separable(32, 48, 2), separable(48, 64, 2)
-        )
+        self.fine = nn.Sequential(conv_bn(3, 32, 3, 2), separable(32, 48, 2), separable(48, 64, 2))
         layers: list[nn.Module] = []
         entering = 64
         for leaving, stride in ((64, 2), (64, 1), (96, 2), (96, 1), (128, 1)):
@@ -419,7 +431,7 @@ class ENet(nn.Module):
 
 
 class Monodepth(nn.Module):
-    """Godard et al. 2019: reflection pads, ELU, nearest upsampling, depth as 1 / (a + b sigmoid)."""
+    """Godard et al. 2019: reflection pads, ELU, nearest upsampling, 1 / (a + b sigmoid)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -443,9 +455,7 @@ class Monodepth(nn.Module):
         return 1 / (0.01 + 9.99 * disparity)
 
 
-def segmenter(
-    name: str, family: str, make: type[nn.Module] | partial[nn.Module], size: int = 128
-) -> Network:
+def segmenter(name: str, family: str, make: Callable[[], nn.Module], size: int = 128) -> Network:
     return Network(name, family, "zoo", Task.SEGMENTATION, (3, size, size), make)
 
 

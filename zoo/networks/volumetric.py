@@ -82,9 +82,7 @@ class UNet3d(nn.Module):
         self.up = nn.ModuleList(
             nn.ConvTranspose3d(2 * leaving, leaving, 2, 2) for leaving in (2 * width, width)
         )
-        self.join = nn.ModuleList(
-            conv3d_bn(2 * leaving, leaving) for leaving in (2 * width, width)
-        )
+        self.join = nn.ModuleList(conv3d_bn(2 * leaving, leaving) for leaving in (2 * width, width))
         self.head = nn.Conv3d(width, 4, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Definitions of other hands, as their packages construct them: nothing is downloaded or changed."""
+"""Definitions of other hands, as their packages construct them: nothing is downloaded."""

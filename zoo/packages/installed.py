@@ -1,5 +1,7 @@
-"""Getting other packages imported: torchvision beside a CPU torch, and packages without their
-`__init__`, which would import far more than the one module that holds the network.
+"""Getting other packages imported.
+
+torchvision imports beside a CPU torch; and one module of a package that would import far more
+than is installed, without the package's own `__init__`.
 """
 
 import importlib

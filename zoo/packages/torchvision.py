@@ -14,7 +14,8 @@ class Raw(nn.Module):
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
-        self.backbone, self.head = detector.backbone, detector.head
+        self.backbone = detector.get_submodule("backbone")
+        self.head = detector.get_submodule("head")
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         maps = list(self.backbone(x).values())

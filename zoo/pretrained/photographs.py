@@ -42,9 +42,7 @@ def windows(name: str, size: tuple[int, int], count: int, *, seed: int) -> Tenso
     return torch.stack(cut)
 
 
-def of_several(
-    names: tuple[str, ...], size: tuple[int, int], count: int, *, seed: int
-) -> Tensor:
+def of_several(names: tuple[str, ...], size: tuple[int, int], count: int, *, seed: int) -> Tensor:
     """(count, 3, *size): windows of each picture in turns."""
     each = -(-count // len(names))
     parts = [windows(name, size, each, seed=seed) for name in names]

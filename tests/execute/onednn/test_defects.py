@@ -12,8 +12,10 @@ from tests.conformance.suite import compare
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.execute.onednn import OneDnn, why_unusable
+from zeropoint.execute.onednn.defects import has_fast_deconvolution
 from zeropoint.execute.reference import Reference
 from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.conv_transpose import ConvTranspose2d
 from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
 
 usable = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusable()))
@@ -118,3 +120,41 @@ def test_what_is_padded_beforehand_stands_for_zero() -> None:
     (found,) = OneDnn(case.program).run(case.inputs)
     bias = draft.real["bias"].float().reshape(4, 1, 1)
     torch.testing.assert_close(found, bias.expand_as(found))
+
+
+@pytest.mark.parametrize(
+    ("op", "kernel"),
+    [
+        (ConvTranspose2d((3, 3)), (2, 3)),  # gaps between the windows
+        (ConvTranspose2d((2, 2), output_padding=(1, 0)), (3, 3)),  # beyond the last window
+        (ConvTranspose2d((2, 2), groups=2), (2, 2)),
+        (ConvTranspose2d((2, 2), dilation=(1, 2)), (2, 2)),
+    ],
+)
+def test_deconvolutions_that_leave_results_without_pixels_are_foreseen(
+    op: ConvTranspose2d, kernel: tuple[int, int]
+) -> None:
+    assert not has_fast_deconvolution(op, kernel)
+
+
+def test_the_usual_deconvolutions_are_fast() -> None:
+    for kernel, stride, padding, more in ((2, 2, 0, 0), (3, 2, 1, 1), (4, 2, 1, 0), (5, 1, 2, 0)):
+        op = ConvTranspose2d((stride, stride), (padding, padding), output_padding=(more, more))
+        assert has_fast_deconvolution(op, (kernel, kernel))
+
+
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    padding=st.integers(0, 3),
+    more=st.integers(0, 3),
+    length=st.integers(1, 6),
+)
+def test_a_result_that_sees_no_pixel_is_always_foreseen(
+    kernel: int, stride: int, padding: int, more: int, length: int
+) -> None:
+    op = ConvTranspose2d((1, stride), (0, padding), output_padding=(0, more))
+    if more >= stride or (length - 1) * stride + kernel + more <= 2 * padding:
+        return  # torch refuses
+    pixels = op.run(torch.ones(1, 1, 1, length), torch.ones(1, 1, 1, kernel), torch.zeros(1))
+    assert bool((pixels > 0).all()) or not has_fast_deconvolution(op, (1, kernel))

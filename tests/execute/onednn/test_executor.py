@@ -24,7 +24,8 @@ from zeropoint.ops.linear import Linear
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
 from zeropoint.ops.quantize import Dequantize, Quantize
-from zeropoint.ops.shape import Flatten
+from zeropoint.ops.shape import COMPUTED, Flatten, Reshape, SizeOf
+from zeropoint.ops.slice import Slice
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 
@@ -103,6 +104,24 @@ def test_an_input_may_be_returned_and_read() -> None:
     graph = replace(case.program.graph, outputs=(x.name,))
     (same,) = OneDnn(Program(graph, {})).run(case.inputs)
     assert torch.equal(same, case.inputs[0])
+
+
+def test_an_accumulator_lives_until_its_last_reader_by_any_name() -> None:
+    # A dequantizer of an accumulator is no step: its operand and its result are one tensor.
+    draft = Draft(seed=0)
+    wide = draft.layer(Conv2d(), draft.activation((2, 4, 5, 5), GRID), (6, 4, 3, 3), None)
+    real = draft.emit(Dequantize(), wide)
+    batch = draft.size(SizeOf(0), wide)
+    apart = draft.emit(Reshape((COMPUTED, 2, 3, 3, 3)), real, batch)
+    check(draft.case(apart, islands={apart.name: "an island"}))
+
+
+def test_what_is_a_view_of_a_pooled_image_keeps_it() -> None:
+    draft = Draft(seed=0)
+    image = draft.layer(Conv2d(), draft.activation((2, 4, 5, 5), GRID), (4, 4, 1, 1), GRID)
+    view = draft.emit(Slice(2, 1, 5, 2), image, params=GRID)
+    other = draft.layer(Conv2d(), draft.activation((2, 4, 5, 5), GRID), (4, 4, 1, 1), GRID)
+    check(draft.case(view, draft.emit(MaxPool2d((1, 1), (1, 1)), other, params=GRID)))
 
 
 def test_two_inputs_meet_in_one_program() -> None:

@@ -36,13 +36,13 @@ def check(op: Op, image: tuple[int, ...], kernel: tuple[int, ...], outputs: int 
     [
         (ConvTranspose2d((2, 2)), (2, 2)),
         (ConvTranspose2d((2, 2), (1, 1)), (4, 4)),
-        (ConvTranspose2d((2, 2), (1, 1), (1, 1)), (3, 3)),
+        (ConvTranspose2d((2, 2), (1, 1), output_padding=(1, 1)), (3, 3)),
         (ConvTranspose2d((3, 1), (0, 2)), (5, 3)),
         (ConvTranspose2d((2, 2), groups=2), (3, 3)),
-        (ConvTranspose2d((2, 2), (1, 1), (1, 1), groups=4), (3, 3)),
+        (ConvTranspose2d((2, 2), (1, 1), output_padding=(1, 1), groups=4), (3, 3)),
         (ConvTranspose2d((1, 2), dilation=(2, 3)), (3, 2)),
         (ConvTranspose2d((3, 3)), (2, 2)),  # gaps
-        (ConvTranspose2d((2, 2), (0, 0), (1, 1)), (2, 2)),  # beyond the last window
+        (ConvTranspose2d((2, 2), output_padding=(1, 1)), (2, 2)),  # beyond the last window
         (ConvTranspose2d((2, 2), (3, 3)), (3, 3)),  # more padding than the window reaches
     ],
     ids=str,
@@ -55,7 +55,7 @@ def test_every_geometry_has_its_way(op: ConvTranspose2d, kernel: tuple[int, ...]
 @usable
 def test_lines_and_volumes() -> None:
     check(ConvTranspose1d((2,), (1,)), (2, 3, 9), (4,))
-    check(ConvTranspose1d((2,), (1,), (1,), 3, (2,)), (2, 3, 9), (3,))
+    check(ConvTranspose1d((2,), (1,), (2,), groups=3, output_padding=(1,)), (2, 3, 9), (3,))
     check(ConvTranspose3d((2, 2, 2)), (2, 3, 3, 4, 5), (2, 2, 2))
     check(ConvTranspose3d((1, 2, 3), (1, 0, 0)), (1, 3, 3, 4, 5), (3, 2, 2))
 
@@ -75,7 +75,7 @@ side = st.tuples(*(st.integers(*ends) for ends in ((1, 5), (1, 4), (1, 3), (0, 2
 @given(sides=st.lists(side, min_size=2, max_size=2).filter(possible))
 def test_any_geometry(sides: list[tuple[int, ...]]) -> None:
     size, kernel, stride, padding, more, apart = zip(*sides, strict=True)
-    op = ConvTranspose2d(stride, padding, more, dilation=apart)
+    op = ConvTranspose2d(stride, padding, apart, output_padding=more)
     check(op, (1, 2, *size), kernel, outputs=3)
 
 
@@ -83,5 +83,5 @@ def test_what_is_between_the_elements_stands_for_zero() -> None:
     x = torch.tensor([[[1, 2, 3]]], dtype=torch.uint8)
     apart = spread(ConvTranspose1d((2,)), (2,), 9, lambda y: y)
     assert apart(x).tolist() == [[[9, 1, 9, 2, 9, 3, 9]]]
-    cut = spread(ConvTranspose1d((2,), (3,), (1,)), (3,), 9, lambda y: y)
+    cut = spread(ConvTranspose1d((2,), (3,), output_padding=(1,)), (3,), 9, lambda y: y)
     assert cut(x).tolist() == [[[9, 2, 9, 3]]]
