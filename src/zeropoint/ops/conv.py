@@ -24,7 +24,7 @@ from zeropoint.arithmetic.requantize import Grid as Result
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Grid, IntegerOp, Role, Signature
 from zeropoint.graph.value import UNKNOWN, Shape, Value
-from zeropoint.ops.accumulate import as_int32, centred, clamp_real, real_bounds
+from zeropoint.ops.accumulate import accumulated, clamp_real, real_bounds
 from zeropoint.ops.pad import Pad
 
 Pair = tuple[int, int]
@@ -76,10 +76,12 @@ class Conv2d(IntegerOp):
 
     def accumulate(self, inputs: Sequence[Tensor], signature: Signature) -> Tensor:
         """Equation (2): int32, bias included. Padding adds zeros, since x is centred first."""
-        x, weight = (centred(q, p) for q, p in zip(inputs[:2], signature.inputs[:2], strict=True))
-        bias = inputs[2].to(torch.float64)
-        exact = F.conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
-        return as_int32(exact)
+
+        def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            where = self.stride, self.padding, self.dilation, self.groups
+            return F.conv2d(x, weight, bias, *where)
+
+        return accumulated(product, inputs, signature)
 
 
 def conv2d(
