@@ -55,30 +55,3 @@ def _content(simulation: Simulation, found: dict[str, Any], name: str) -> Any:
     real = found[name.removesuffix(".quantized").removesuffix(".real").removesuffix(".clamped")]
     params = graph.values[name].params
     return real if params is None else quantize(real, params)
-
-
-def assert_exactly_the_same_integers(simulation: Simulation, *inputs: Tensor) -> None:
-    """In float64 every value is that of the reference executor, through the whole network."""
-    program = simulation.program
-    found: dict[str, Any] = {}
-    traced: dict[str, Any] = {}
-    wide = [x.to(torch.float64) if x.is_floating_point() else x for x in inputs]
-    with torch.no_grad():
-        kernel = simulation.exact_kernel()
-        walk(simulation.graph, wide, kernel=kernel, listener=found.__setitem__)
-    Reference(program).trace(inputs, traced.__setitem__)
-    integers = 0
-    for name, expected in traced.items():
-        params = program.graph.values[name].params
-        real = found[name.removesuffix(".quantized").removesuffix(".real").removesuffix(".clamped")]
-        if params is None:
-            if f"{name.removesuffix('.real')}.clamped" not in traced:  # not bounded yet
-                assert torch.equal(_as_float64(real), _as_float64(expected)), name
-        elif params.type.bits < 32:
-            assert torch.equal(quantize(real.to(torch.float32), params), expected), name
-            integers += expected.numel()
-    assert integers > 0
-
-
-def _as_float64(x: Any) -> Tensor:  # a tensor or a size
-    return torch.as_tensor(x).to(torch.float64)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.integers import assert_exactly_the_same_integers, assert_same_integers
+from tests.integers import assert_same_integers
 from tests.nets import Islands, MobileNetLike, Residual, images, lowered, run, seeded
 from zeropoint.arithmetic.granularity import PerTensor
 from zeropoint.capture import capture
@@ -106,71 +106,6 @@ def test_so_they_are_in_networks_drawn_at_random(
 ) -> None:
     x = images(8, channels=4, seed=seed)
     assert_same_integers(simulated(seeded(Drawn(kinds), seed=seed), x, recipe), x)
-
-
-# --- in float64 ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])
-@pytest.mark.parametrize("recipe", RECIPES, ids=["default", "4 bits", "per tensor"])
-def test_the_exact_kernel_computes_the_very_integers_of_the_reference(
-    net: Callable[[], nn.Module], recipe: Recipe
-) -> None:
-    """From the image to the outputs, and not from one node to the next: no step ever differs."""
-    x = images(8)
-    assert_exactly_the_same_integers(simulated(seeded(net()), x, recipe), x)
-
-
-@settings(max_examples=12)
-@given(
-    st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=4),
-    st.sampled_from(RECIPES),
-    st.integers(0, 1000),
-)
-def test_so_it_does_in_networks_drawn_at_random(
-    kinds: list[str], recipe: Recipe, seed: int
-) -> None:
-    x = images(8, channels=4, seed=seed)
-    simulation = simulated(seeded(Drawn(kinds), seed=seed), x, recipe)
-    assert_exactly_the_same_integers(simulation, x)
-
-
-def test_the_exact_kernel_leaves_integer_inputs_and_sizes_as_they_are() -> None:
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv = nn.Conv2d(3, 4, 1)
-            self.table = nn.Embedding(3, 4)
-
-        def forward(self, x: Tensor, kind: Tensor) -> Tensor:
-            y = self.conv(x) + self.table(kind)[:, :, None, None]
-            z: Tensor = y.reshape(y.shape[0], 4, -1).mean(2)
-            return z
-
-    x, kind = images(4), torch.tensor([0, 2, 1, 0])
-    graph = simplify(capture(seeded(Net()), (x, kind)))
-    simulation = Simulation(channels_last(graph), lowered(graph, x, kind))
-    assert_exactly_the_same_integers(simulation, x, kind)
-
-
-@pytest.mark.parametrize("net", [Residual, MobileNetLike, Islands, Branches])
-def test_on_another_device_all_of_it_is_there(net: Callable[[], nn.Module]) -> None:
-    """Weights, grids and biases: torch computes no sum or product from two devices."""
-    device = torch.device("meta")
-    moved = simulated(seeded(net()), images(4)).to(device)
-    with torch.no_grad():
-        outputs = walk(moved.graph, [images(4).to(device)], kernel=moved.kernel(every))
-    assert {output.device for output in outputs} == {device}
-
-
-def test_on_the_device_where_it_is_already_a_simulation_computes_the_same() -> None:
-    x = images(4)
-    simulation = simulated(seeded(Islands()), x)
-    moved = simulation.to(torch.device("cpu"))
-    with torch.no_grad():
-        found = walk(moved.graph, [x], kernel=moved.kernel(every))
-        expected = walk(simulation.graph, [x], kernel=simulation.kernel(every))
-    assert all(map(torch.equal, found, expected))
 
 
 # --- as a whole ----------------------------------------------------------------------------------

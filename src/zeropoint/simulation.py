@@ -21,15 +21,13 @@ import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize, quantize, simulate
-from zeropoint.arithmetic.requantize import Float32
 from zeropoint.errors import ProgramError
 from zeropoint.graph.channels_last import as_channels_last
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import Grid, IntegerOp, Op, Role
-from zeropoint.graph.value import Quantized, Value
+from zeropoint.graph.value import Quantized
 from zeropoint.graph.walk import Kernel
 from zeropoint.ops.conv import Convolution
-from zeropoint.ops.epilogue import finished_real
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.program.program import Program
@@ -57,10 +55,9 @@ class Simulation:
 
     graph: Graph
     program: Program
-    is_checked: bool = False
 
     def __post_init__(self) -> None:
-        different = None if self.is_checked else _first_difference(self.graph, self.program)
+        different = _first_difference(self.graph, self.program)
         if different is not None:
             raise ProgramError(
                 f"the program is not made of this model: {different}; pass the model that was "
@@ -141,41 +138,6 @@ class Simulation:
 
         return compute
 
-    def exact_kernel(self) -> Kernel:
-        """Computes a node of float64 values with the program's integers: nothing is rounded twice.
-
-        The results are the reference executor's, as the real numbers that they stand for.
-        """
-
-        def compute(node: Node, operands: Sequence[Any]) -> Any:
-            if not self.runs_in_integers(node):
-                return _as_float64(node.op.run(*map(_as_float32, operands)))
-            lowered = self.program.graph.producers[node.output]
-            assert isinstance(lowered.op, IntegerOp)  # the program's verifier says so
-            signature = self.program.signature(lowered)
-            grids = iter(signature.inputs)
-            codes = [
-                self._codes(name, x, next(grids)) if isinstance(x, Tensor) else x
-                for name, x in zip(lowered.inputs, operands, strict=True)
-            ]
-            q = lowered.op.run_integer(codes, signature, Float32())
-            real = _as_float64(dequantize(q, signature.output))
-            return real if lowered.op == node.op else _bounded(real, node.op)
-
-        return compute
-
-    def _codes(self, name: str, real: Tensor, params: QParams) -> Tensor:
-        known = self.program.graph.constants.get(name)
-        return quantize(_as_float32(real), params) if known is None else known
-
-    def to(self, device: torch.device) -> "Simulation":
-        """The same, on another device."""
-        real, integer = self.graph, self.program.graph
-        real = replace(real, constants=_moved(real.constants, device))
-        values = {name: _on_device(value, device) for name, value in integer.values.items()}
-        integer = replace(integer, constants=_moved(integer.constants, device), values=values)
-        return Simulation(real, replace(self.program, graph=integer), is_checked=True)
-
     def fenced(
         self, node: Node, operands: Sequence[Any], is_on: Callable[[str], bool]
     ) -> tuple[Any, ...]:
@@ -200,35 +162,6 @@ class Simulation:
         """The node's result on its grid; as it is, where it stays an accumulator."""
         params = self.grid(node.output)
         return result if params is None else simulate(result, params)
-
-
-def _moved(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
-
-
-def _on_device(value: Value, device: torch.device) -> Value:
-    params = value.params
-    if params is None:
-        return value
-    scale, zero_point = params.scale.to(device), params.zero_point.to(device)
-    return replace(value, type=Quantized(replace(params, scale=scale, zero_point=zero_point)))
-
-
-def _as_float64(x: Any) -> Any:  # a Tensor, a tuple of them, or a size
-    if isinstance(x, tuple):
-        return tuple(map(_as_float64, x))
-    return x.to(torch.float64) if isinstance(x, Tensor) and x.dtype == torch.float32 else x
-
-
-def _as_float32(x: Any) -> Any:  # a Tensor or a size
-    return x.to(torch.float32) if isinstance(x, Tensor) and x.dtype == torch.float64 else x
-
-
-def _bounded(real: Tensor, op: Op) -> Tensor:
-    """The activation that an accumulator has left behind in lowering."""
-    assert isinstance(op, (Convolution, Linear))  # only these have accumulators
-    finished: Tensor = finished_real(_as_float32(real), op.function, (op.low, op.high))
-    return finished.to(torch.float64)
 
 
 def only_moves(node: Node) -> bool:

@@ -18,7 +18,7 @@ CACHE = ROOT / ".cache" / "low_bits"
 SEED = 0
 SCHEDULES = (
     Schedule(epochs=60, lr=0.2, warm_up=0.1, small=42),
-    Schedule(epochs=30, lr=0.1, warm_up=0.05),
+    Schedule(epochs=24, lr=0.1, warm_up=0.05),
 )
 """One after the other. 42 of the first 60 epochs look at crops of 24x24, at half the cost."""
 

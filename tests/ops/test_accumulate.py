@@ -1,12 +1,15 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
+from zeropoint.arithmetic.integer import INT8, INT32, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor, quantize
 from zeropoint.errors import ProgramError
-from zeropoint.ops.accumulate import as_int32, centred, clamp_real, real_bounds
+from zeropoint.graph.op import Signature
+from zeropoint.ops.accumulate import accumulated, as_int32, centred, clamp_real, real_bounds
 
 INF = float("inf")
 GRID = per_tensor(0.5, 10, UINT8)  # from -5 to 122.5
@@ -22,6 +25,83 @@ def test_every_channel_is_centred_by_its_own_zero_point() -> None:
     params = QParams(torch.ones(2), torch.tensor([1, -2], dtype=torch.int32), INT8, axis=0)
     q = torch.tensor([[1, 2], [1, 2]], dtype=torch.int8)
     assert centred(q, params).tolist() == [[0.0, 1.0], [3.0, 4.0]]
+
+
+# --- products ------------------------------------------------------------------------------------
+
+ON_WEIGHT = per_tensor(0.01, 0, INT8)
+
+
+def widths_of_sums(x: Tensor, weight: Tensor, bias: Tensor, on_x: QParams) -> torch.dtype:
+    """The type that the sums run in; they must be those of int64."""
+    seen = []
+
+    def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        seen.append(x.dtype)
+        return F.linear(x, weight, bias)
+
+    grid = QParams(torch.ones(len(bias)), torch.zeros(len(bias), dtype=torch.int32), INT32, 0)
+    sums = accumulated(product, (x, weight, bias), Signature((on_x, ON_WEIGHT, grid), grid))
+    exact = (x.long() - on_x.zero_point) @ weight.long().T + bias
+    assert sums.dtype == torch.int32
+    assert torch.equal(sums.long(), exact)
+    (dtype,) = seen
+    return dtype
+
+
+@pytest.mark.parametrize(
+    ("count", "bias", "expected"),
+    [
+        (500, 0, torch.float32),
+        (539, 0, torch.float32),  # 539 * 245 * 127 = 2^24 - 6,431
+        (540, 0, torch.float64),
+        (10, 2**24 - 10 * 245 * 127 - 1, torch.float32),
+        (10, 2**24 - 10 * 245 * 127, torch.float64),
+        (60_000, 0, torch.float64),
+    ],
+)
+def test_sums_run_in_float32_where_all_of_them_fit(
+    count: int, bias: int, expected: torch.dtype
+) -> None:
+    x = torch.full((2, count), 255, dtype=torch.uint8)
+    weight = torch.full((3, count), 127, dtype=torch.int8)
+    biases = torch.full((3,), bias, dtype=torch.int32)
+    assert widths_of_sums(x, weight, biases, GRID) == expected
+
+
+def test_wide_codes_are_summed_in_float64() -> None:
+    """A CPU may be told to multiply float32 in bfloat16, which holds 8 bits."""
+    x = torch.tensor([[60_000]], dtype=torch.int32)
+    on_x = per_tensor(0.5, 0, IntegerType(16, signed=False))
+    weight, bias = torch.tensor([[1]], dtype=torch.int8), torch.zeros(1, dtype=torch.int32)
+    assert widths_of_sums(x, weight, bias, on_x) == torch.float64
+
+
+def test_sums_are_exact_under_autocast() -> None:
+    x = torch.arange(256, dtype=torch.uint8).reshape(2, 128)
+    weight = (torch.arange(384) % 255 - 127).to(torch.int8).reshape(3, 128)
+    with torch.autocast("cpu", torch.bfloat16):
+        widths_of_sums(x, weight, torch.ones(3, dtype=torch.int32), GRID)
+
+
+def test_the_axis_of_the_channels_may_be_another() -> None:
+    """That of a transposed convolution's weight is the second: only its sums count."""
+    x = torch.full((1, 2), 255, dtype=torch.uint8)
+    weight = torch.full((2, 3000), 127, dtype=torch.int8)
+    seen = []
+
+    def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        seen.append(x.dtype)
+        return x @ weight + bias
+
+    signature = Signature((GRID, ON_WEIGHT, ON_WEIGHT), ON_WEIGHT)
+    bias = torch.zeros(3000, dtype=torch.int32)
+    sums = accumulated(product, (x, weight, bias), signature, channels=1)
+    assert seen == [torch.float32]
+    assert (sums == 2 * 245 * 127).all()
+
+
+# --- their ends ----------------------------------------------------------------------------------
 
 
 def test_the_ends_of_int32_are_kept() -> None:

@@ -59,6 +59,17 @@ def params_of(name: str) -> QParams:
     return params
 
 
+def test_on_another_device_all_of_it_is_there() -> None:
+    """Weights, biases and grids; what was is left where it is."""
+    ordinary, device = program(), torch.device("meta")
+    graph = ordinary.to(device).graph
+    grids = [value.params for value in graph.values.values() if value.params is not None]
+    tensors = [*graph.constants.values(), *(t for g in grids for t in (g.scale, g.zero_point))]
+    assert len(tensors) > 4
+    assert {tensor.device for tensor in tensors} == {device}
+    assert str(ordinary.to(torch.device("cpu"))) == str(ordinary)
+
+
 def test_an_honest_program_passes() -> None:
     program().verify()
     with_node(MaxPool2d((1, 1), (1, 1)), ("x.quantized",), GRID).verify()

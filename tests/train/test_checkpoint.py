@@ -23,8 +23,8 @@ def test_other_bits_are_listed_by_value_and_cut_off_after_five() -> None:
     found = differences(residual(), residual(4).state_dict())
     assert len(found) == 6
     assert found[0] == (
-        "block1.conv1.weight' is symmetric i4 that keeps change, initial, initial_zero_point "
-        "there, symmetric i8 that keeps change, initial, initial_zero_point here"
+        "block1.conv1.weight' is symmetric i4 that keeps change, initial, initial_zero_point, "
+        "pace there, symmetric i8 that keeps change, initial, initial_zero_point, pace here"
     )
     assert found[-1] == "and 10 more"
 
@@ -47,7 +47,7 @@ def test_another_method_is_a_difference() -> None:
     found = differences(residual(), there.state_dict())
     assert found[0] == (
         "block1.conv1.weight' is symmetric i8 that keeps nothing there, "
-        "symmetric i8 that keeps change, initial, initial_zero_point here"
+        "symmetric i8 that keeps change, initial, initial_zero_point, pace here"
     )
 
 

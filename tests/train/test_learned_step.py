@@ -37,6 +37,12 @@ def of_scale(grid: LearnedGrid, x: Tensor) -> Tensor:
     return terms.sum((1, 2, 3)) if params.axis == 0 else terms.sum()
 
 
+def pace(start: Start) -> Tensor:
+    """What the gradient is multiplied by where training does not begin at the paper's start."""
+    papers = 2 * start.mean_magnitude / math.sqrt(start.params.high)
+    return (start.params.scale / papers).square().clamp(max=1.0)
+
+
 # --- the gradient of the scale -------------------------------------------------------------------
 
 
@@ -59,18 +65,33 @@ def test_it_is_damped_by_the_root_of_elements_times_the_greatest_code(
     backward(grid(x), GRADIENT)
     damping = 1 / math.sqrt(count * start.params.high)
     assert grid.change.grad is not None
-    expected = damping * of_scale(grid, x) / start.params.scale
+    expected = damping * of_scale(grid, x) / start.params.scale * pace(start)
     torch.testing.assert_close(grid.change.grad, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_sgd_moves_the_scale_as_in_the_paper() -> None:
-    """A step on the relative change is the same step on the scale itself."""
-    grid = learned(weight(WEIGHT, bits=4), calibrated_bits=2)
+    """From the paper's start: a step on the relative change is that step on the scale itself."""
+    grid = learned(weight(WEIGHT, bits=4))
     before = grid.grid(WEIGHT).scale
     backward(grid(WEIGHT), GRADIENT)
     expected = before - 0.1 * of_scale(grid, WEIGHT) / math.sqrt(60 * 7)
     torch.optim.SGD([grid.change], 0.1).step()
     torch.testing.assert_close(grid.grid(WEIGHT).scale, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_calibrated_grid_moves_by_the_share_by_which_the_papers_would() -> None:
+    """An outer weight is clipped by a fine grid; its scale must not jump to it."""
+    start = weight(WEIGHT, bits=8)
+    fine, papers = learned(start), learned(start, calibrated_bits=9)
+    assert (fine.grid(WEIGHT).scale < papers.grid(WEIGHT).scale / 2).all()
+    assert (papers.pace == 1).all()
+    ratio = (fine.grid(WEIGHT).scale / papers.grid(WEIGHT).scale).square()
+    torch.testing.assert_close(fine.pace, ratio)
+
+
+def test_a_grid_coarser_than_the_papers_moves_as_sgd_moves_it() -> None:
+    start = behind_a_relu(0.25, mean=0.1)
+    assert learned(start).pace == 1.0
 
 
 def test_weight_decay_draws_to_the_calibrated_scale() -> None:
@@ -118,14 +139,15 @@ def test_zero_is_always_exact(bits: int, zero_point: int, change: float, shift: 
 
 def test_the_zero_point_of_two_sided_data_is_learned() -> None:
     """By the gradient of the real offset -s z, in its units: with dz / d(-s z) = -1 / s."""
-    grid = learned(activation(0.02, 100))
+    start = activation(0.02, 100)
+    grid = learned(start)
     y = grid(IMAGES)
     backward(y, GRADIENT)
     clipped = (IMAGES / 0.02 + 100 < -0.5) | (IMAGES / 0.02 + 100 > 255.5)
     of_z = -0.02 * (GRADIENT * clipped).sum()
     assert grid.shift is not None
     assert grid.shift.grad is not None
-    expected = of_z / math.sqrt(60 * 255) / 0.02**2
+    expected = of_z / math.sqrt(60 * 255) / 0.02**2 * pace(start)
     torch.testing.assert_close(grid.shift.grad, expected, rtol=1e-4, atol=1e-4)
 
 

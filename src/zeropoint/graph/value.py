@@ -8,7 +8,7 @@
 This is how types are printed and parsed, too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -73,3 +73,11 @@ class Value:
     def params(self) -> QParams | None:
         """The quantization parameters; None for a value that is not quantized."""
         return self.type.params if isinstance(self.type, Quantized) else None
+
+    def to(self, device: torch.device) -> "Value":
+        """The same, with its grid on another device."""
+        params = self.params
+        if params is None:
+            return self
+        scale, zero_point = params.scale.to(device), params.zero_point.to(device)
+        return replace(self, type=Quantized(replace(params, scale=scale, zero_point=zero_point)))

@@ -2,21 +2,66 @@
 
     (2)  acc = sum (q_x - z_x)(q_w - z_w) + q_b
 
-The sums run in float64, whose 53-bit mantissa holds every partial sum of integers below 2^53
-exactly: any order gives the same integer, and torch has fast float64 kernels but slow integer ones.
+The sums run in floating point, for which torch has fast kernels: a mantissa of 53 bits (float64)
+or 24 (float32) holds every partial sum of integers below 2^53 or 2^24, so any order gives the same
+integer. Float32 is taken where no partial sum can get so far with the weights at hand.
 """
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, broadcast
 from zeropoint.errors import ProgramError
+from zeropoint.graph.op import Signature
+
+EXACT = 2.0**24
+"""Every integer up to here is a float32."""
+
+NARROW = 2.0**8
+"""Every integer up to here is a bfloat16, in which a CPU may be told to multiply float32."""
+
+Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""x, weight and bias, all of one floating point type, to the accumulators in that type."""
+
+
+def accumulated(
+    product: Product, inputs: Sequence[Tensor], signature: Signature, channels: int = 0
+) -> Tensor:
+    """Equation (2) as int32; `channels` is the weight's axis that the output's channels lie on."""
+    (x, weight, bias), (on_x, on_weight) = inputs[:3], signature.inputs[:2]
+    weight = _centred(weight, on_weight, torch.float32)
+    dtype = _type_of_sums(on_x, weight, bias, channels)
+    with ExitStack() as exactly:
+        if dtype == torch.float32:
+            exactly.enter_context(torch.autocast(x.device.type, enabled=False))
+            exactly.enter_context(torch.backends.nnpack.flags(enabled=False))  # Winograd's sums
+        sums = product(_centred(x, on_x, dtype), weight.to(dtype), bias.to(dtype))
+    return sums.to(torch.int32) if dtype == torch.float32 else as_int32(sums)
+
+
+def _type_of_sums(on_x: QParams, weight: Tensor, bias: Tensor, channels: int) -> torch.dtype:
+    """Float32 if no partial sum can leave its mantissa, else float64."""
+    zero_point = on_x.zero_point.max().item()
+    farthest = max(on_x.high - zero_point, zero_point - on_x.low)
+    if weight.device.type != "cpu" or farthest > NARROW or not weight.numel():
+        return torch.float64  # a GPU may multiply float32 in other ways
+    sizes = weight.abs()
+    sums = sizes.transpose(0, channels).flatten(1).sum(1)
+    largest = farthest * sums.max().item() + bias.to(torch.float64).abs().max().item()
+    return torch.float32 if sizes.max() <= NARROW and largest < EXACT else torch.float64
 
 
 def centred(q: Tensor, params: QParams) -> Tensor:
     """q - z as exact float64."""
-    zero_point = broadcast(params.zero_point, q.ndim, params.axis)
-    return (q.to(torch.int32) - zero_point).to(torch.float64)
+    return _centred(q, params, torch.float64)
+
+
+def _centred(q: Tensor, params: QParams, dtype: torch.dtype) -> Tensor:
+    """q - z: codes have at most 16 bits, so that every floating point type here holds both."""
+    return q.to(dtype).sub_(broadcast(params.zero_point, q.ndim, params.axis))
 
 
 def as_int32(exact: Tensor) -> Tensor:

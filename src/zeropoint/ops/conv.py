@@ -26,7 +26,7 @@ from zeropoint.arithmetic.requantize import Arithmetic, Term
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Grid, IntegerOp, Role, Signature
 from zeropoint.graph.value import UNKNOWN, Shape, Value
-from zeropoint.ops.accumulate import as_int32, centred
+from zeropoint.ops.accumulate import accumulated
 from zeropoint.ops.epilogue import finished, finished_real
 from zeropoint.ops.functions import Steps
 from zeropoint.ops.pad import Pad
@@ -83,8 +83,7 @@ class Convolution(IntegerOp):
 
     def accumulate(self, inputs: Sequence[Tensor], signature: Signature) -> Tensor:
         """Equation (2): int32, bias included. Padding adds zeros, since x is centred first."""
-        x, weight = (centred(q, p) for q, p in zip(inputs[:2], signature.inputs[:2], strict=True))
-        return as_int32(self.products(x, weight, inputs[2].to(torch.float64)))
+        return accumulated(self.products, inputs, signature)
 
 
 class Conv(Convolution):

@@ -20,7 +20,7 @@ from zeropoint.arithmetic.requantize import Arithmetic, Term
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Grid, IntegerOp, Role, Signature
 from zeropoint.graph.value import Shape, Value
-from zeropoint.ops.accumulate import as_int32, centred
+from zeropoint.ops.accumulate import accumulated
 from zeropoint.ops.epilogue import finished, finished_real
 from zeropoint.ops.functions import Steps
 
@@ -58,8 +58,7 @@ class Linear(IntegerOp):
 
     def accumulate(self, inputs: Sequence[Tensor], signature: Signature) -> Tensor:
         """Equation (2): int32, bias included."""
-        x, weight = (centred(q, p) for q, p in zip(inputs[:2], signature.inputs[:2], strict=True))
-        return as_int32(F.linear(x, weight, inputs[2].to(torch.float64)))
+        return accumulated(F.linear, inputs, signature)
 
 
 def linear(

@@ -5,7 +5,7 @@ overflow.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -56,6 +56,13 @@ class Program:
         output = values[node.output].params
         assert output is not None  # callers pass integer nodes
         return Signature(tuple(grids), output)
+
+    def to(self, device: torch.device) -> "Program":
+        """The same, with its constants and grids on another device."""
+        graph = self.graph
+        constants = {name: tensor.to(device) for name, tensor in graph.constants.items()}
+        values = {name: value.to(device) for name, value in graph.values.items()}
+        return replace(self, graph=replace(graph, constants=constants, values=values))
 
     def verify(self) -> None:
         """ProgramError unless the program is what it claims to be.

@@ -8,9 +8,16 @@ The parameter is the relative change of the scale since training began, not the 
 
     s = s_0 (1 + change)        z = round(z_0 + shift)
 
-It moves under SGD as the paper's does, since its gradient is that of s divided by s_0. Beyond that,
-Adam's steps of equal size are small against every scale, and weight decay draws towards the
-calibrated grid instead of towards zero.
+Its gradient is that of s divided by s_0, times `pace`. SGD on s changes it by a share that grows
+with 1 / s^2, and the damping keeps that in step with the weights from the paper's start s_p on
+(section 2.2, R = 1). A calibrated 8-bit grid is some 8 times finer than s_p: one clipped weight
+would move its scale by a tenth in a step. So the share is made that at the paper's start:
+
+    s_p = 2 mean|x| / sqrt(high)        pace = min(1, (s_0 / s_p)^2)
+
+Where training begins at s_p, SGD moves the scale as in the paper. Beyond that, Adam's steps of
+equal size are small against every scale, and weight decay draws towards the calibrated grid instead
+of towards zero.
 """
 
 from dataclasses import dataclass
@@ -47,6 +54,7 @@ class LearnedGrid(FakeQuantizer):
 
     initial: Tensor
     initial_zero_point: Tensor
+    pace: Tensor
 
     def __init__(self, start: Start, calibrated_bits: int) -> None:
         super().__init__()
@@ -54,6 +62,7 @@ class LearnedGrid(FakeQuantizer):
         scale = start.params.scale
         self.register_buffer("initial", torch.ones_like(scale))
         self.register_buffer("initial_zero_point", torch.zeros_like(scale))
+        self.register_buffer("pace", torch.ones_like(scale))
         self.change = nn.Parameter(torch.zeros_like(scale))
         moves = start.fixed_zero_point is None and start.params.axis is None
         self.shift = nn.Parameter(torch.zeros_like(scale)) if moves else None
@@ -62,13 +71,13 @@ class LearnedGrid(FakeQuantizer):
 
     def restart(self, start: Start) -> None:
         """Take scale and zero point from the start, by the paper's rule at few bits."""
-        scale = start.params.scale
+        scale, magnitude = start.params.scale, start.mean_magnitude.to(torch.float32)
+        papers = torch.where(magnitude > 0, 2 * magnitude / start.params.high**0.5, scale)
         if start.params.type.bits < self._calibrated_bits:
-            magnitude = start.mean_magnitude.to(torch.float32)
-            paper = 2 * magnitude / start.params.high**0.5
-            scale = torch.where(magnitude > 0, paper, scale)
+            scale = papers
         with torch.no_grad():
             self.initial.copy_(scale)
+            self.pace.copy_((scale / papers).square().clamp(max=1.0))
             self.initial_zero_point.copy_(start.params.zero_point)
             self.change.zero_()
             if self.shift is not None:
@@ -94,7 +103,9 @@ class LearnedGrid(FakeQuantizer):
         return self.on_grid(x, self._scale(damping), moving, after_relu=after_relu)
 
     def _scale(self, damping: float) -> Tensor:
-        scale: Tensor = _Scale.apply(self.change, self.initial, damping)  # type: ignore[no-untyped-call]  # torch's
+        scale: Tensor = _Scale.apply(  # type: ignore[no-untyped-call]  # torch's
+            self.change, self.initial, damping * self.pace
+        )
         return scale
 
     def _zero_point(self, damping: float) -> Tensor:
@@ -102,7 +113,7 @@ class LearnedGrid(FakeQuantizer):
             return self._whole_zero_point()
         scale = self._scale(1.0).detach()
         zero_point: Tensor = _ZeroPoint.apply(  # type: ignore[no-untyped-call]  # torch's
-            self.shift, self._whole_zero_point(), damping / scale**2
+            self.shift, self._whole_zero_point(), damping * self.pace / scale**2
         )
         return zero_point
 
@@ -115,17 +126,16 @@ class _Scale(torch.autograd.Function):
     """s = s_0 (1 + change), a float32 number; the gradient is damped and divided by s_0."""
 
     @staticmethod
-    def forward(ctx: Any, change: Tensor, initial: Tensor, damping: float) -> Tensor:
-        ctx.save_for_backward(initial)
-        ctx.damping = damping
+    def forward(ctx: Any, change: Tensor, initial: Tensor, damping: Tensor) -> Tensor:
+        ctx.save_for_backward(initial, damping)
         # In float32 whatever the module's dtype: the program's scale has no more bits.
         share = (1 + change.to(torch.float32)).clamp(min=LEAST_SHARE)
         return (initial.to(torch.float32) * share).to(initial.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (initial,) = ctx.saved_tensors
-        return gradients[0] * ctx.damping / initial, None, None
+        initial, damping = ctx.saved_tensors
+        return gradients[0] * damping / initial, None, None
 
 
 class _ZeroPoint(torch.autograd.Function):

@@ -1,9 +1,8 @@
 """The model in training: fake quantization wherever the integer program narrows.
 
 In training mode a step computes in float on the grids as they are, with gradients straight through
-the roundings. In eval mode the module is the program that `convert` would make of it now, computed
-in float and without gradients (simulation.py): what is evaluated is what will run. In float64
-(`qat.double()`) that gives the very integers of the reference executor.
+the roundings. In eval mode the module is the program that `convert` would make of it now, run by
+the reference executor without gradients: what is evaluated is what will run, integer by integer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,18 +17,17 @@ from zeropoint.batches import input_names
 from zeropoint.calibrate import derive
 from zeropoint.distributed import largest
 from zeropoint.errors import TrainingError
-from zeropoint.graph.channels_last import as_channels_last, channels_last
+from zeropoint.execute.reference import Reference
+from zeropoint.graph.channels_last import as_channels_last
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.op import Role
 from zeropoint.graph.structure import nest
-from zeropoint.graph.walk import walk
 from zeropoint.lower import lower
 from zeropoint.ops.quantize import Requantize
 from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.pipeline import Calibrated, simplified
 from zeropoint.plan import Own, Plan
 from zeropoint.program.program import Program
-from zeropoint.simulation import Simulation, every
 from zeropoint.train.assembly import (
     FOLDED,
     QUANTIZERS,
@@ -53,11 +51,11 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the module would be converted to, as it is now; the simulation is on its device."""
+    """What the module would be converted to, as it is now; the executor is on its device."""
 
     program: Program
     plan: Plan
-    simulation: Simulation
+    executor: Reference
 
 
 class QuantizationAware(nn.Module):
@@ -113,12 +111,11 @@ class QuantizationAware(nn.Module):
         return tuple(live[name] for name in self._graph.outputs)
 
     def _evaluated(self, inputs: Sequence[Tensor]) -> Any:  # nested like the model's output
-        simulation, device = self.snapshot().simulation, inputs[0].device
-        exact = any(x.dtype == torch.float64 for x in inputs)
-        kernel = simulation.exact_kernel() if exact else simulation.kernel(every)
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            outputs = walk(simulation.graph, list(map(as_channels_last, inputs)), kernel=kernel)
-        return nest(self._graph.structure, outputs)
+        own = next((x.dtype for x in inputs if x.is_floating_point()), torch.float32)
+        images = [as_channels_last(_in_type(x, torch.float32)) for x in inputs]
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            outputs = self.snapshot().executor.run(images)
+        return nest(self._graph.structure, [_in_type(x, own) for x in outputs])
 
     # --- modes -----------------------------------------------------------------------------------
 
@@ -250,11 +247,8 @@ class QuantizationAware(nn.Module):
             self._check_tensors()
             graph, plan = self.trained()
             program = lower(graph, plan, self.made.provenance)
-            simulation = Simulation(channels_last(graph), program)
-            device = next(self.parameters()).device
-            if device.type != "cpu":
-                simulation = simulation.to(device)
-            self._snapshot = (versions, Snapshot(program, plan, simulation))
+            here = program.to(next(self.parameters()).device)
+            self._snapshot = (versions, Snapshot(program, plan, Reference(here)))
         return self._snapshot[1]
 
     def _check_tensors(self) -> None:
@@ -346,6 +340,12 @@ def _finite(values: Iterable[Any]) -> bool:
     """True if no tensor among them holds NaN or infinity."""
     tensors = [x for x in values if isinstance(x, Tensor) and x.is_floating_point()]
     return all(bool(torch.isfinite(x).all()) for x in tensors)
+
+
+def _in_type(value: Any, dtype: torch.dtype) -> Any:
+    """A float tensor in another type; anything else as it is."""
+    is_float = isinstance(value, Tensor) and value.is_floating_point()
+    return value.to(dtype) if is_float else value
 
 
 def _multiplied(grid: QParams, factor: Tensor) -> QParams:
