@@ -86,7 +86,7 @@ def post_training(bits: int, symmetric: bool) -> Tensor:
 
 def learned(bits: int, symmetric: bool, seed: int) -> Tensor:
     """Training as zeropoint does it by default; the answers are the integer network's."""
-    way = Way(bits, symmetric, LearnedStep(), LearnedStep(), schedule=TUNING)
+    way = Way(bits, symmetric, LearnedStep(), LearnedStep(), freezes=False, schedule=TUNING)
     return right_of(zp.convert(trained(way, seed)))
 
 

@@ -84,23 +84,6 @@ def test_sums_are_exact_under_autocast() -> None:
         widths_of_sums(x, weight, torch.ones(3, dtype=torch.int32), GRID)
 
 
-def test_the_axis_of_the_channels_may_be_another() -> None:
-    """That of a transposed convolution's weight is the second: only its sums count."""
-    x = torch.full((1, 2), 255, dtype=torch.uint8)
-    weight = torch.full((2, 3000), 127, dtype=torch.int8)
-    seen = []
-
-    def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        seen.append(x.dtype)
-        return x @ weight + bias
-
-    signature = Signature((GRID, ON_WEIGHT, ON_WEIGHT), ON_WEIGHT)
-    bias = torch.zeros(3000, dtype=torch.int32)
-    sums = accumulated(product, (x, weight, bias), signature, channels=1)
-    assert seen == [torch.float32]
-    assert (sums == 2 * 245 * 127).all()
-
-
 # --- their ends ----------------------------------------------------------------------------------
 
 

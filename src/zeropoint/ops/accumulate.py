@@ -27,13 +27,11 @@ Product = Callable[[Tensor, Tensor, Tensor], Tensor]
 """x, weight and bias, all of one floating point type, to the accumulators in that type."""
 
 
-def accumulated(
-    product: Product, inputs: Sequence[Tensor], signature: Signature, channels: int = 0
-) -> Tensor:
-    """Equation (2) as int32; `channels` is the weight's axis that the output's channels lie on."""
+def accumulated(product: Product, inputs: Sequence[Tensor], signature: Signature) -> Tensor:
+    """Equation (2) as int32; a weight's first axis is that of the output's channels."""
     (x, weight, bias), (on_x, on_weight) = inputs[:3], signature.inputs[:2]
     weight = _centred(weight, on_weight, torch.float32)
-    dtype = _type_of_sums(on_x, weight, bias, channels)
+    dtype = _type_of_sums(on_x, weight, bias)
     with ExitStack() as exactly:
         if dtype == torch.float32:
             exactly.enter_context(torch.autocast(x.device.type, enabled=False))
@@ -42,14 +40,14 @@ def accumulated(
     return sums.to(torch.int32) if dtype == torch.float32 else as_int32(sums)
 
 
-def _type_of_sums(on_x: QParams, weight: Tensor, bias: Tensor, channels: int) -> torch.dtype:
+def _type_of_sums(on_x: QParams, weight: Tensor, bias: Tensor) -> torch.dtype:
     """Float32 if no partial sum can leave its mantissa, else float64."""
     zero_point = on_x.zero_point.max().item()
     farthest = max(on_x.high - zero_point, zero_point - on_x.low)
     if weight.device.type != "cpu" or farthest > NARROW or not weight.numel():
         return torch.float64  # a GPU may multiply float32 in other ways
     sizes = weight.abs()
-    sums = sizes.transpose(0, channels).flatten(1).sum(1)
+    sums = sizes.flatten(1).sum(1)
     largest = farthest * sums.max().item() + bias.to(torch.float64).abs().max().item()
     return torch.float32 if sizes.max() <= NARROW and largest < EXACT else torch.float64
 
