@@ -1,9 +1,9 @@
 from typing import Any
 
+from benchmarks.results import filled
 from zoo.page import (
     PAGE,
     failures_table,
-    filled,
     headlines,
     integers_table,
     islands_table,

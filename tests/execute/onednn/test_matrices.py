@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -100,7 +99,7 @@ def test_an_accumulator_leaves_as_a_real_number(way: Callable[..., Kernel]) -> N
 def test_few_bits_have_fewer_codes(way: Callable[..., Kernel]) -> None:
     y = per_tensor(1.0, 20, IntegerType(5, signed=False))
     q = way(A, B, y)(codes(2, 9, 40), codes(2, 40, 9, seed=1))
-    assert (q.min(), q.max()) == (0, 31)
+    assert (q.min().item(), q.max().item()) == (0, 31)
     check(way(A, B, y), codes(2, 3, 40), codes(2, 40, 5, seed=1), y)
 
 
@@ -121,6 +120,6 @@ def test_sums_beyond_float32_are_added_in_float64() -> None:
     a = torch.full((1, 600), 255, dtype=torch.uint8)
     b = torch.full((600, 1), 255, dtype=torch.uint8)
     b[0] = 254  # a sum that float32 has no room for on the way
-    zero: Any = per_tensor(0.021, 0, UINT8), per_tensor(0.017, 0, UINT8)
-    (total,) = by_torch(*zero, y)(a, b).flatten().tolist()
+    on_a, on_b = per_tensor(0.021, 0, UINT8), per_tensor(0.017, 0, UINT8)
+    (total,) = by_torch(on_a, on_b, y)(a, b).flatten().tolist()
     assert total == pytest.approx((600 * 255 * 255 - 255) * y.scale.item(), rel=1e-7)

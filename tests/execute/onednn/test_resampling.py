@@ -40,7 +40,8 @@ def codes(*shape: int) -> Tensor:
 
 
 def check(op: Interpolate, way: Callable[..., Any], q: Tensor, y: QParams, *sizes: int) -> None:
-    expected = op.run_integer([q, *sizes], Signature((X, *[None] * len(sizes)), y), Float32())
+    operands: list[Any] = [q, *sizes]
+    expected = op.run_integer(operands, Signature((X,), y), Float32())
     kernel = interpolation(op, X, y, way(op, X, y))
     for _ in range(2):
         found = kernel(q, *sizes)
@@ -71,8 +72,8 @@ def test_a_size_that_is_computed_may_change() -> None:
     kernel = interpolation(op, X, GRIDS[0], resampling.by_torch(op, X, GRIDS[0]))
     q = codes(1, 3, 4, 6)
     for sizes in ((8, 12), (9, 12), (8, 12), (1, 1)):
-        signature = Signature((X, None, None), GRIDS[0])
-        expected = op.run_integer([q, *sizes], signature, Float32())
+        operands: list[Any] = [q, *sizes]
+        expected = op.run_integer(operands, Signature((X,), GRIDS[0]), Float32())
         assert (kernel(q, *sizes).int() - expected.int()).abs().max() <= 1
 
 

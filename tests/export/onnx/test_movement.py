@@ -100,6 +100,6 @@ def test_channels_of_unknown_number_are_not_shuffled() -> None:
     x = to.input("x", ("N", "C", 4, 4))
     q = to.emit(Quantize(), x, shape=x.shape, type=Quantized(grid))
     y = to.emit(ChannelShuffle(2), q, shape=x.shape, type=Quantized(grid))
-    program = Program(to.done(to.emit(Dequantize(), y, shape=x.shape)), {})
+    program = Program(to.done([to.emit(Dequantize(), y, shape=x.shape)]), {})
     with pytest.raises(ExportError, match="channels of which only the run knows the number"):
         to_onnx(program)
