@@ -58,6 +58,17 @@ def test_islands_are_printed_with_their_reasons(islands: Coverage) -> None:
         assert word in printed
 
 
+def test_an_island_costs_a_conversion_in_and_one_out() -> None:
+    """Those of the image and of the logits are no island's."""
+    inside = nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4), nn.Conv2d(4, 4, 1))
+    at_the_end = nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4))
+    for net, expected in ((inside, 2), (at_the_end, 1), (nn.Conv2d(3, 4, 1), 0)):
+        assert zp.quantize(seeded(net), [images()]).coverage().conversions == expected
+    assert "\n2 conversions between integers and float islands:\n" in str(
+        zp.quantize(seeded(inside), [images()]).coverage()
+    )
+
+
 def test_an_unknown_operator_that_multiplies_is_a_layer() -> None:
     class Dynamic(nn.Module):
         """A layer whose weight is computed."""

@@ -1,6 +1,7 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -284,3 +285,18 @@ def test_measuring_leaves_the_model_as_it_was(
     assert card.latency["int8"].keys() == {1, 16}
     assert card.float_bytes > card.int8_bytes or card.int8_bytes > 0
     model.eval()
+
+
+def test_islands_that_make_int8_slower_than_float_are_told() -> None:
+    model = seeded(nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4), nn.Conv2d(4, 4, 1)))
+    card = compare(model, zp.quantize(model, [images()]), [images()], latency=False)
+    assert card.warning == ""  # nothing was timed
+    floats = {"float eager": {1: 3.0, 16: 9.0}, "float channels_last": {1: 2.0, 16: 10.0}}
+    slower = replace(card, latency={**floats, "int8": {1: 2.5, 16: 8.0}})
+    assert slower.warning.startswith(
+        "At batch 1 int8 is slower than float. 1 operators stay float, and 2 conversions"
+    )
+    assert "At batch 1 int8 is slower" in str(slower)
+    assert replace(card, latency={**floats, "int8": {1: 1.5, 16: 8.0}}).warning == ""
+    whole = replace(card.coverage, islands=())
+    assert replace(slower, coverage=whole).warning == ""

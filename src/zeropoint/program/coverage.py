@@ -8,6 +8,7 @@ from rich.table import Table
 
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp, Role
+from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.title import title
 from zeropoint.program.program import Program
 from zeropoint.render import as_text
@@ -26,13 +27,18 @@ class Island:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Layers with weights and multiply-accumulates (for one sample), in integers and in all."""
+    """Layers with weights and multiply-accumulates (for one sample), in integers and in all.
+
+    `conversions` counts what islands cost beside their own time: values that become float for one,
+    or integers after one, each a pass over memory.
+    """
 
     integer_layers: int
     layers: int
     integer_macs: int
     macs: int
     islands: tuple[Island, ...]
+    conversions: int = 0
 
     @property
     def share_of_macs(self) -> float:
@@ -53,7 +59,8 @@ class Coverage:
         table = Table("float island", "operator", "why", "line", box=None)
         for island in self.islands:
             table.add_row(island.layer, island.operator, island.reason, island.line)
-        return Group(f"{line}.", table)
+        ways = f"{self.conversions} conversion{'' if self.conversions == 1 else 's'}"
+        return Group(f"{line}.", f"{ways} between integers and float islands:", table)
 
     def __str__(self) -> str:
         return as_text(self.__rich__())
@@ -82,6 +89,18 @@ def coverage(program: Program) -> Coverage:
         ),
         macs=sum(macs.values()),
         islands=islands,
+        conversions=conversions(program),
+    )
+
+
+def conversions(program: Program) -> int:
+    """How often a value changes between integers and float inside the network."""
+    graph = program.graph
+    read = {name for node in graph.nodes for name in node.inputs}
+    inwards = (n for n in graph.nodes if isinstance(n.op, Quantize))
+    outwards = (n for n in graph.nodes if isinstance(n.op, Dequantize))
+    return sum(node.inputs[0] not in graph.inputs for node in inwards) + sum(
+        node.output in read for node in outwards
     )
 
 

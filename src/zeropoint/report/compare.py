@@ -93,7 +93,21 @@ class Comparison:
         table.add_row("size on disk", _size(self.float_bytes), _size(self.int8_bytes), ratio)
         for batch in sorted(self.latency.get("int8", {})):
             table.add_row(f"latency, batch {batch}", *_latency(self.latency, batch))
-        return Group(table, self.coverage)
+        return Group(table, *filter(None, [self.warning]), self.coverage)
+
+    @property
+    def warning(self) -> str:
+        """What to do where islands make int8 slower than float; "" where it is not."""
+        slower = [n for n in sorted(self.latency.get("int8", {})) if _speed(self.latency, n) < 1]
+        islands = self.coverage.islands
+        if not slower or not islands:
+            return ""
+        batches = " and ".join(f"batch {batch}" for batch in slower)
+        return (
+            f"At {batches} int8 is slower than float. {len(islands)} operators stay float, and "
+            f"{self.coverage.conversions} conversions lead to them and back: keep whole blocks "
+            "around them float (overrides={'block': None}), or the network as it is."
+        )
 
     def __str__(self) -> str:
         return as_text(self.__rich__())
@@ -250,7 +264,15 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.3f} MB"
 
 
+def _speed(latency: dict[str, dict[int, float]], batch: int) -> float:
+    """How many times as fast as the faster float way int8 is."""
+    return _fastest(latency, batch) / latency["int8"][batch]
+
+
+def _fastest(latency: dict[str, dict[int, float]], batch: int) -> float:
+    return min(times[batch] for name, times in latency.items() if name != "int8")
+
+
 def _latency(latency: dict[str, dict[int, float]], batch: int) -> tuple[str, str, str]:
-    fastest = min(times[batch] for name, times in latency.items() if name != "int8")
-    int8 = latency["int8"][batch]
+    fastest, int8 = _fastest(latency, batch), latency["int8"][batch]
     return f"{fastest:.2f} ms", f"{int8:.2f} ms", _ratio(fastest, int8)
