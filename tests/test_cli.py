@@ -14,7 +14,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import zeropoint as zp
-from zeropoint.cli import finite, height_and_width, main, numbers
+from zeropoint.cli import main
+from zeropoint.cli.images import height_and_width, numbers
+from zeropoint.cli.output import finite
 from zeropoint.source import load_model
 
 NET = """

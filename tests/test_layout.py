@@ -52,7 +52,7 @@ def test_a_file_imports_only_from_its_own_folder_and_from_above(path: Path) -> N
 def test_imports_inside_functions_are_seen() -> None:
     tree = ast.parse("def f():\n    from zeropoint.cli import main\n    import zeropoint as zp\n")
     assert [place_of_module(module) for module in imported_modules(tree)] == [
-        "cli.py",
+        "cli",
         "__init__.py",
     ]
 
