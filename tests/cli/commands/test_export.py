@@ -15,6 +15,12 @@ def test_export_writes_the_format_of_the_suffix(zeropoint: Shell, name: str) -> 
     assert set(written) == {str(out)} | beside
 
 
+def test_brackets_in_a_folders_name_are_no_markup(zeropoint: Shell) -> None:
+    out = zeropoint.folder / "[red]nets" / "net.c"
+    out.parent.mkdir()
+    assert f"Wrote {out}" in zeropoint("export", zeropoint.file, out).out
+
+
 def test_options_of_export_reach_the_format(zeropoint: Shell) -> None:
     onnx = pytest.importorskip("onnx")
     out = zeropoint.folder / "net.onnx"

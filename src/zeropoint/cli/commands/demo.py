@@ -8,6 +8,7 @@ import typer
 from zeropoint.cli.options import JsonOption
 from zeropoint.cli.output import emit_json, stdout
 from zeropoint.cli.progress_bars import progress_bars
+from zeropoint.cli.require_folder import require_folder_of
 from zeropoint.demo import demonstrate
 
 
@@ -16,6 +17,8 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Train a small network on handwritten digits, quantize, compare, save, reload."""
+    if out is not None:
+        require_folder_of(out)
     with progress_bars() as progress:
         shown = demonstrate(out=out, progress=progress)
     if as_json:

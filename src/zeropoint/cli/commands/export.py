@@ -59,7 +59,7 @@ def export(
         return
     console = stdout()
     for path, size in written.items():
-        console.print(f"Wrote {path}: {megabytes(size)}", soft_wrap=True)
+        console.print(f"Wrote {path}: {megabytes(size)}", soft_wrap=True, markup=False)
 
 
 def files_of(out: Path) -> list[Path]:

@@ -89,7 +89,8 @@ def quantize(
     seconds = sum(quantized.timings.values())
     console = stdout()
     console.print(quantized.coverage())
-    console.print(f"Wrote {out}: {megabytes(size)} in {seconds:.1f} s", soft_wrap=True)
+    sentence = f"Wrote {out}: {megabytes(size)} in {seconds:.1f} s"
+    console.print(sentence, soft_wrap=True, markup=False)
 
 
 def recipe_of(
