@@ -8,8 +8,8 @@ from torch import Tensor
 
 from benchmarks.machine import STUDY, command_line, describe, this_machine
 from benchmarks.results import filled, json_text, markdown_table, write
-from studies.answers import accuracy, difference
-from studies.low_bits.runs import ANSWERS, WIDTHS, everything
+from studies.answers import Difference, accuracy, difference
+from studies.low_bits.runs import ANSWERS, SEED, WIDTHS, Width, everything
 
 HERE = Path(__file__).parent
 
@@ -33,6 +33,7 @@ def main() -> None:
     facts = {
         "machine": asdict(machine),
         "right": {name: int(found.sum()) for name, found in answers.items()},
+        "points": {width.name: points(answers, width).points for width in WIDTHS},
         "tables": texts,
     }
     write(HERE / "results.json", json_text(facts))
@@ -45,11 +46,15 @@ def results(answers: dict[str, Tensor]) -> str:
     known = answers["float"]
     rows = [["float", "", f"{accuracy([known]):.2f}", "", ""]]
     for width in WIDTHS:
-        calibrated, trained = answers[f"ptq {width.name}"], answers[f"qat {width.name} 0"]
+        calibrated, trained = answers[f"ptq {width.name}"], answers[f"qat {width.name} {SEED}"]
         cells = [f"{accuracy([calibrated]):.2f}", f"{accuracy([trained]):.2f}"]
-        points = str(difference([trained], [known]))
-        rows.append([width.name, *cells, points, f"{width.schedule.epochs:g}"])
+        rows.append([width.name, *cells, str(points(answers, width)), f"{width.schedule.epochs:g}"])
     return markdown_table(("", "calibrated %", "trained %", "points", "epochs"), rows)
+
+
+def points(answers: dict[str, Tensor], width: Width) -> Difference:
+    """The trained network beside the float one."""
+    return difference([answers[f"qat {width.name} {SEED}"]], [answers["float"]])
 
 
 def published() -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks.machine import STUDY, command_line, describe, this_machine
 from benchmarks.results import filled, json_text, markdown_table, write
-from studies.answers import accuracy, difference
+from studies.answers import Difference, accuracy, difference
 from studies.qat_cifar10.runs import ANSWERS, DEFECTS, SCHEMES, SEEDS, everything
 
 HERE = Path(__file__).parent
@@ -25,6 +25,7 @@ def main() -> None:
     facts: Facts = {
         "machine": asdict(machine),
         "right": {name: int(found.sum()) for name, found in answers.items()},
+        "trained": {scheme: asdict(trained(answers, scheme)) for scheme in SCHEMES},
     }
     texts = {
         "eight bits": eight_bits(answers),
@@ -49,6 +50,12 @@ def eight_bits(answers: dict[str, Tensor]) -> str:
         found = [answers[f"qat {scheme} 8 {seed}"] for seed in SEEDS]
         rows.append(row(f"trained, {scheme}", found, tuned))
     return markdown_table(("", "accuracy %", "points", "gained", "lost"), rows)
+
+
+def trained(answers: dict[str, Tensor], scheme: str) -> Difference:
+    """Eight bits after training beside the float network after as much of it, over all seeds."""
+    ours = [answers[f"qat {scheme} 8 {seed}"] for seed in SEEDS]
+    return difference(ours, [answers[f"float tuned {seed}"] for seed in SEEDS])
 
 
 def control(answers: dict[str, Tensor]) -> str:
