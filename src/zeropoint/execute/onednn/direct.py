@@ -148,9 +148,9 @@ def is_reusable(program: Program, name: str) -> bool:
     params = program.graph.values[name].params
     return (
         writer is not None
-        and (isinstance(writer.op, POOLED) or _is_gate(program, writer) or _joins(program, writer))
         and params is not None
         and params.type.storage == torch.uint8
+        and (isinstance(writer.op, POOLED) or _is_gate(program, writer) or _joins(program, writer))
         and len(program.graph.values[name].shape) > 2
         and name not in program.graph.outputs
         and all(_only_reads(program, user, name) for user in program.graph.users[name])
