@@ -685,12 +685,12 @@ def test_so_is_a_scale_or_a_zero_point() -> None:
 
 @pytest.mark.parametrize("methods", [LEARNED, RANGES], ids=["learned", "ranges"])
 def test_the_first_layer_that_is_not_finite_is_named(methods: dict[str, Any]) -> None:
-    class Root(nn.Module):
+    class Digamma(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.sqrt(x + 30)
+            return torch.digamma(x)  # not a number at -100
 
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 1), Root(), nn.Conv2d(4, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        nn.Conv2d(3, 4, 1), Digamma(), nn.Conv2d(4, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
     qat = prepared(model, **methods)
     qat.get_parameter("0.weight").data.zero_()
