@@ -81,7 +81,21 @@ def test_another_window_is_what_it_says() -> None:
     graph = captured(lambda y: F.avg_pool2d(y, y.shape[2:], divisor_override=3), x)
     assert find(graph, Opaque)
     # Height and width of the example are equal, those of other images need not be.
-    assert find(captured(lambda y: F.avg_pool2d(y, y.shape[2]), x), AveragePool2d)
+    graph = captured(lambda y: F.avg_pool2d(y, y.shape[2]), x)
+    assert graph.values["x"].shape == ("N", 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda y: y[:, :, : int(y.shape[2] * 0.75)], lambda y: y[:, :, : int(y.shape[2] / 2)]],
+)
+def test_a_size_that_becomes_a_number_on_its_way_fixes_those_of_the_image(
+    function: Callable[[Tensor], Tensor],
+) -> None:
+    """torch leaves them free and puts the number into the graph."""
+    with pytest.warns(UserWarning, match="fixes the height and the width of its input 'x'"):
+        graph = captured(function, images(2, size=8))
+    assert graph.values["x"].shape == ("N", 3, 8, 8)
 
 
 def test_indices_of_maxima_are_torchs_own() -> None:

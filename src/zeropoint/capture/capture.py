@@ -117,7 +117,7 @@ def _export(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     batch = tuple({0: Dim.AUTO} if x.ndim else {} for x in example)
     with suppress(Exception):  # torch.export raises dozens of kinds; the second try reports
         program = torch.export.export(model, example, dynamic_shapes=_by_parameter(model, free))
-        if not _ties_height_and_width(program):
+        if not _fixes_sizes(program):
             return program
     try:
         return torch.export.export(model, example, dynamic_shapes=_by_parameter(model, batch))
@@ -135,23 +135,24 @@ def _by_parameter(model: nn.Module, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*shapes[:before], together) if together else shapes
 
 
-def _ties_height_and_width(program: ExportedProgram) -> bool:
-    """True if the model fixes height x width, as a linear layer after a flatten does.
+def _fixes_sizes(program: ExportedProgram) -> bool:
+    """True if the graph holds for some heights and widths only, though none of them is a number.
 
-    Then the example's height and width are taken for fixed, each of them: engines lay weights out
-    for sizes that they know.
+    A linear layer after a flatten fixes height x width; `int(0.75 * height)` is a number in the
+    graph. Then the example's height and width are taken for fixed, each of them: engines lay
+    weights out for sizes that they know.
     """
     fakes = [node.meta.get("val") for node in program.graph.find_nodes(op="placeholder")]
     sizes: list[Any] = [size for fake in fakes if isinstance(fake, Tensor) for size in fake.shape]
-    free = next((size for size in sizes if isinstance(size, torch.SymInt)), None)
-    if free is None:
+    free = [size.node for size in sizes if isinstance(size, torch.SymInt)]
+    if not free:
         return False
-    twice = {size.node.expr: 2 * size.node.hint for size in sizes if isinstance(size, torch.SymInt)}
-    guards = [guard.expr for guard in free.node.shape_env.guards]
+    twice = {node.expr: 2 * node.hint for node in free if node.expr.is_Symbol}
+    guards = [guard.expr for guard in free[0].shape_env.guards]
     return any(
         str(guard).startswith("Eq(")
         and guard.rhs.is_number
-        and len(guard.free_symbols) > 1
+        and set() < guard.free_symbols <= twice.keys()
         and not guard.xreplace(twice)  # else it is about what divides them
         for guard in guards
     )

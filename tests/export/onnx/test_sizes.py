@@ -10,12 +10,18 @@ from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.execute.onnxruntime import why_unusable
 from zeropoint.execute.reference import Reference
 from zeropoint.export.onnx import to_onnx
+from zeropoint.export.onnx.refusal import Refusal
+from zeropoint.export.onnx.sheet import Sheet
+from zeropoint.export.onnx.sizes import size_arithmetic
 from zeropoint.ops.shape import ARITHMETIC, COMPUTED, INFER, Reshape, SizeArithmetic, SizeOf
 
 pytestmark = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusable()))
 
 
-@given(st.sampled_from(sorted(ARITHMETIC)), st.integers(1, 4), st.integers(1, 4))
+WHOLE = {"add", "sub", "mul", "floordiv", "mod", "neg", "sym_max", "sym_min"}
+
+
+@given(st.sampled_from(sorted(WHOLE)), st.integers(1, 4), st.integers(1, 4))
 def test_sizes_are_computed_as_python_does(function: str, a: int, b: int) -> None:
     """The result, made a size by |r| + 1 = max(r, -r) + 1, is the extent of a reshape."""
     draft = Draft(seed=0)
@@ -33,3 +39,12 @@ def test_sizes_are_computed_as_python_does(function: str, a: int, b: int) -> Non
     case = draft.case(y)
     (found,) = run_model(to_onnx(case.program), case)
     assert torch.equal(found, Reference(case.program).run(case.inputs)[0])
+
+
+@pytest.mark.parametrize("function", sorted(ARITHMETIC.keys() - WHOLE))
+def test_sizes_in_floating_point_are_refused(function: str) -> None:
+    op = SizeArithmetic(function, (None, None) if function in ("truediv", "pow") else (None,))
+    with pytest.raises(Refusal, match=f"computed by '{function}', in floating point"):
+        size_arithmetic(Sheet(21), op, ["a", "b"])
+    with pytest.raises(Refusal, match="a size that is computed in floating point"):
+        size_arithmetic(Sheet(21), SizeArithmetic("mul", (None, 0.5)), ["a"])
