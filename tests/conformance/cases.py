@@ -15,6 +15,7 @@ from tests.conformance.draft import (
     BATCHES,
     BOUNDS,
     FILLS,
+    SMALLEST_SPREAD,
     Bounds,
     Case,
     Draft,
@@ -128,9 +129,6 @@ TAME_FUNCTIONS: tuple[Steps, ...] = (
     (("tanh", "x"), ("sub", "x", "x1")),
 )
 """What layers may apply to their accumulators."""
-
-SMALLEST_SPREAD = 0.01
-"""What is left of the exponentials of float32 far below zero is nobody's grid."""
 
 FUNCTIONS: tuple[Steps, ...] = (
     *TAME_FUNCTIONS,

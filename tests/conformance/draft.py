@@ -262,6 +262,9 @@ class Bounds(Enum):
 
 
 BITS = st.sampled_from([8, 8, 8, 7, 6, 5, 4, 3, 2])
+SMALLEST_SPREAD = 0.01
+"""What is left of the exponentials of float32 far below zero is nobody's grid."""
+
 FILLS = st.sampled_from([Fill.RANDOM] * 6 + list(Fill))
 BOUNDS = st.sampled_from(Bounds)
 ROOM = st.sampled_from([0, 1, 2, 3, 5, 8, 13])

@@ -9,6 +9,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy, composite
 from tests.conformance.draft import (
     BATCHES,
     BOUNDS,
+    SMALLEST_SPREAD,
     Case,
     Draft,
     Window,
@@ -109,7 +110,8 @@ def function_of_transposed(draw: DrawFn) -> Case:
     weight = draft.sized(x, (draw(st.sampled_from([1, 3, 16])), channels, 2, 2), op)
     operands = [x, weight, draw(biases(draft, x, weight))]
     op = replace(op, function=(("silu", "x"),))
-    spread = float(op.run(*(draft.real[value.name] for value in operands)).abs().max())
+    largest = op.run(*(draft.real[value.name] for value in operands)).abs().max()
+    spread = max(float(largest), SMALLEST_SPREAD)
     return draft.case(draft.emit(op, *operands, params=draw(wishes()).grid(draft, spread)))
 
 

@@ -1,8 +1,8 @@
 """Convolutions that oneDNN gets wrong (torch 2.13, openvino 2026.4), whoever calls it.
 
 1  a window that sees nothing but padding: read from memory nobody wrote, or not its own
-2  one input channel in each group and several outputs, stride (1, s > 1), and a result one
-   column wide
+2  one input channel in each group and several outputs: in two dimensions with a stride of
+   (1, s > 1) and a result one column wide, in three whatever they are
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def _misses(length: int, start: int, kernel: int, dilation: int) -> bool:
 
 
 def may_miscount(op: Conv, weight: Sequence[int]) -> bool:
-    """True for the groups and strides of defect 2; `weight` is the shape (O, I, kH, kW)."""
+    """True for the groups and strides of defect 2; `weight` is the shape (O, I, ...)."""
     outputs, inputs, *_ = weight
-    strides = len(op.stride) == 2 and op.stride[0] == 1 and op.stride[1] > 1
-    return op.groups < outputs and inputs == 1 and strides
+    flat = len(op.stride) == 2 and op.stride[0] == 1 and op.stride[1] > 1
+    return op.groups < outputs and inputs == 1 and (flat or len(op.stride) == 3)

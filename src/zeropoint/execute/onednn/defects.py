@@ -3,8 +3,9 @@
     defect                                                      instead
     1  a window that sees nothing but padding: read from        an image that is padded beforehand
        memory nobody wrote, or not its own (a crash)
-    2  groups with one input and several output channels,       the integer form
-       stride (1, s > 1), and a result one column wide
+    2  groups with one input and several output channels; in    the integer form
+       two dimensions with a stride of (1, s > 1) and a result
+       one column wide
     3  an image smaller than the window, strides above 1:       an error
        a result without pixels
     4  a transposed convolution some of whose results see       a convolution (transposed.py)
@@ -34,7 +35,9 @@ def padding_first(kernel: Kernel, padding: Sequence[int], zero_point: int) -> Ke
 
 
 def unless_one_column(kernel: Kernel, exact: Kernel, op: Conv, weight: Sequence[int]) -> Kernel:
-    """`kernel`, but `exact` for images whose result is one column wide."""
+    """`kernel`, but `exact` for images whose result is one column wide, and for all volumes."""
+    if len(op.stride) == 3:
+        return exact
     room = op.dilation[1] * (weight[3] - 1) + 1 - 2 * op.padding[1]
 
     def chosen(x: Tensor, *addend: Tensor) -> Any:
