@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from studies.cifar10 import ROOT, images, right
 from studies.low_bits.network import ResNet20
@@ -43,7 +44,8 @@ def main() -> None:
     save(model, FILE)
 
 
-def save(model: ResNet20, file: Path) -> None:
+def save(model: nn.Module, file: Path) -> None:
+    """The model's parameters and buffers."""
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, file)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 import zeropoint as zp
 from studies.answers import Answers
 from studies.cifar10 import Augmented, images, right
-from studies.low_bits.floats import float_network
+from studies.low_bits.floats import float_network, save
 from studies.training import Schedule, cross_entropy, fit, in_channels_last
 from zeropoint.train import distillation_loss, reestimate_batch_norm
 
@@ -39,10 +39,10 @@ class Width:
 
 
 WIDTHS = (
-    Width(8, 8, Schedule(epochs=2, lr=0.005, weight_decay=1e-4)),
-    Width(4, 8, Schedule(epochs=3, lr=0.02, weight_decay=1e-4)),
-    Width(4, 4, Schedule(epochs=6, lr=0.04, weight_decay=1e-4, warm_up=0.05)),
-    Width(3, 3, Schedule(epochs=10, lr=0.04, weight_decay=5e-5, warm_up=0.05)),
+    Width(8, 8, Schedule(epochs=1, lr=0.005, weight_decay=1e-4)),
+    Width(4, 8, Schedule(epochs=2, lr=0.02, weight_decay=1e-4)),
+    Width(4, 4, Schedule(epochs=4, lr=0.04, weight_decay=1e-4, warm_up=0.05)),
+    Width(3, 3, Schedule(epochs=6, lr=0.04, weight_decay=5e-5, warm_up=0.05)),
     Width(2, 2, Schedule(epochs=24, lr=0.06, weight_decay=3e-5, warm_up=0.05)),
 )
 
@@ -94,6 +94,7 @@ def trained(width: Width, seed: int) -> Tensor:
         return 0.5 * cross_entropy(x, outputs, labels) + 0.5 * distilled
 
     fit(qat, images("train"), width.schedule, loss=loss, name=width.name)
+    save(qat, ANSWERS.folder / f"{width.name}-{seed}-trained.safetensors")
     reestimate_batch_norm(qat, Augmented(images("train"), width.schedule.batch_size))
     q = zp.convert(qat)
     q.save(ANSWERS.folder / f"{width.name}-{seed}.safetensors")
