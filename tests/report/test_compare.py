@@ -294,7 +294,7 @@ def test_islands_that_make_int8_slower_than_float_are_told() -> None:
     floats = {"float eager": {1: 3.0, 16: 9.0}, "float channels_last": {1: 2.0, 16: 10.0}}
     slower = replace(card, latency={**floats, "int8": {1: 2.5, 16: 8.0}})
     assert slower.warning.startswith(
-        "At batch 1 int8 is slower than float. 1 operators stay float, and 2 conversions"
+        "At batch 1 int8 is slower than float. Operators that stay float: 1; conversions to them "
     )
     assert "At batch 1 int8 is slower" in str(slower)
     assert replace(card, latency={**floats, "int8": {1: 1.5, 16: 8.0}}).warning == ""

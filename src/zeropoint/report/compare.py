@@ -104,8 +104,8 @@ class Comparison:
             return ""
         batches = " and ".join(f"batch {batch}" for batch in slower)
         return (
-            f"At {batches} int8 is slower than float. {len(islands)} operators stay float, and "
-            f"{self.coverage.conversions} conversions lead to them and back: keep whole blocks "
+            f"At {batches} int8 is slower than float. Operators that stay float: {len(islands)}; "
+            f"conversions to them and back: {self.coverage.conversions}. Keep whole blocks "
             "around them float (overrides={'block': None}), or the network as it is."
         )
 
