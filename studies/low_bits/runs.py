@@ -43,7 +43,7 @@ WIDTHS = (
     Width(4, 8, Schedule(epochs=2, lr=0.02, weight_decay=1e-4)),
     Width(4, 4, Schedule(epochs=4, lr=0.04, weight_decay=1e-4, warm_up=0.05)),
     Width(3, 3, Schedule(epochs=6, lr=0.04, weight_decay=5e-5, warm_up=0.05)),
-    Width(2, 2, Schedule(epochs=24, lr=0.06, weight_decay=3e-5, warm_up=0.05)),
+    Width(2, 2, Schedule(epochs=40, lr=0.06, weight_decay=3e-5, warm_up=0.05)),
 )
 
 

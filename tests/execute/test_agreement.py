@@ -1,9 +1,25 @@
+"""Counts of differing integers, and a network whose function is chaotic."""
+
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
+import torch
+from torch import Tensor, nn
 
 import zeropoint as zp
 from tests.nets import Residual, images, seeded
-from zeropoint.execute.agreement import Count, isolated_operators
+from zeropoint.execute import choosing, engines
+from zeropoint.execute.agreement import (
+    LARGEST_DIFFERENCE,
+    Count,
+    in_turn,
+    isolated_operators,
+    network_passes,
+    relative_difference,
+)
 from zeropoint.execute.reference import Reference
+from zeropoint.graph.graph import Node
 
 
 def test_counts_add_up_and_keep_the_worst() -> None:
@@ -35,3 +51,87 @@ def test_an_operator_alone_sees_and_gives_the_integers_of_the_whole() -> None:
         count = operator.difference(found, seen)  # type: ignore[arg-type]  # as above
         assert count.differing == 0
         assert count.compared == found.numel()
+
+
+@pytest.mark.parametrize(
+    ("counts", "passes"),
+    [
+        ([Count(20_000, 20, 1), Count(200_000, 0, 0)], True),
+        ([Count(20_000, 21, 1), Count(200_000, 0, 0)], False),
+        ([Count(20_000, 20, 1)], False),
+        ([Count(50, 1, 1), Count(200_000, 0, 0)], True),
+        ([Count(50, 2, 1), Count(200_000, 0, 0)], False),
+        ([Count(20_000, 1, 2), Count(200_000, 0, 0)], False),
+    ],
+)
+def test_one_operator_may_repeat_what_the_whole_network_may_not(
+    counts: list[Count], passes: bool
+) -> None:
+    assert network_passes(counts) == passes
+
+
+def test_the_difference_of_something_that_is_not_a_number_is_none() -> None:
+    assert relative_difference(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 4.0])) == 0.25
+    assert relative_difference(torch.zeros(2), torch.zeros(2)) == 0
+    found = relative_difference(torch.tensor([torch.nan, 3.0]), torch.tensor([2.0, 4.0]))
+    assert not found <= LARGEST_DIFFERENCE
+
+
+class StepUp(Reference):
+    """The reference, but for one integer of the first convolution, which is a step greater."""
+
+    def compute(self, node: Node, operands: Sequence[Any]) -> Any:
+        result = super().compute(node, operands)
+        if node.origin.layer == "0" and node.op.name == "conv2d":
+            result = result.clone()
+            result.view(-1)[0] += 1
+        return result
+
+
+@pytest.fixture(scope="module")
+def steep() -> zp.QuantizedModel:
+    """A network that tells the codes on one side of a threshold from those on the other."""
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1), nn.Hardtanh(0.0, 1.0)).eval()
+    weights = ((1.0, 0.0), (2000.0, -1000.0))
+    for layer, (weight, bias) in zip((model[0], model[1]), weights, strict=True):
+        nn.init.constant_(layer.weight, weight)  # type: ignore[arg-type]  # a convolution's weight
+        nn.init.constant_(layer.bias, bias)  # type: ignore[arg-type]  # and bias
+    ramp = torch.linspace(0, 1, 256).reshape(1, 1, 16, 16)
+    return zp.quantize(model, [ramp], engine="reference")
+
+
+def threshold(q: zp.QuantizedModel) -> Tensor:
+    """One image whose first pixel is the last of the ramp with the answer 0."""
+    ramp = torch.linspace(0, 1, 256).reshape(256, 1, 1, 1)
+    last = int((q(ramp).flatten() == 0).nonzero().max())
+    return torch.cat([ramp[last : last + 1], torch.zeros(1, 1, 1, 1)], dim=2)
+
+
+def test_operators_in_turn_make_what_the_whole_makes(steep: zp.QuantizedModel) -> None:
+    x = threshold(steep)
+    operators = isolated_operators(steep.program, StepUp)
+    (whole,) = StepUp(steep.program).run([x])
+    (chained,) = in_turn(steep.program, operators, [x])
+    (expected,) = Reference(steep.program).run([x])
+    assert torch.equal(whole, chained)
+    assert relative_difference(whole, expected) > LARGEST_DIFFERENCE
+
+
+def test_a_step_that_a_chaotic_network_magnifies_is_no_failure(
+    steep: zp.QuantizedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engines._MAKERS, "reference", StepUp)
+    (check,) = zp.verify(steep, [threshold(steep)], ["reference"]).checks
+    assert check.relative_difference > LARGEST_DIFFERENCE
+    assert check.unexplained == 0
+    assert check.passes
+
+
+def test_an_engine_is_not_refused_for_the_chaos_of_a_network(
+    steep: zp.QuantizedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engines._MAKERS, "stepping", StepUp)
+    monkeypatch.setattr(choosing, "candidates", lambda: ["stepping", "reference"])
+    monkeypatch.setattr(choosing, "_seconds", lambda executor, inputs: type(executor) is Reference)
+    chosen = steep.with_engine("auto", batch=threshold(steep))
+    assert chosen.engine == "stepping"

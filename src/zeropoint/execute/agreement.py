@@ -1,23 +1,34 @@
 """How far an engine's integers are from the reference's: counted, one operator at a time.
 
 Each operator gets the reference's own integers, so that a difference is the operator's own and not
-what an earlier one has left behind.
+what an earlier one has left behind. What whole networks answer is held against the reference, too;
+where a network magnifies a single step without end, against the engine's own operators in turn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, broadcast, dequantize
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.reference import Reference
 from zeropoint.graph.graph import Node
+from zeropoint.graph.walk import walk
 from zeropoint.program.isolate import activations_of, integer_nodes, isolate
 from zeropoint.program.program import Program
 
 ONE_IN = 10_000
-"""At most one integer in so many may be a step away from the reference's, in any one operator."""
+"""At most one integer in so many may be a step away from the reference's."""
+
+REPEATED_ONE_IN = 1_000
+"""The same for one operator of a network, where few operands occur again and again.
+
+The sum of two codes has 65,536 operands at most. If float32 rounds one of these sums to the other
+side of a tie, each place of the image that holds it differs, while all other operators agree.
+"""
 
 SMALLEST_DIFFERENCE = 2.0**-20
 """Outputs this close, relative to the largest, differ by float32 rounding alone."""
@@ -26,7 +37,8 @@ LARGEST_DIFFERENCE = 0.5
 """Outputs further apart, relative to the largest, come from something else than rounding.
 
 One integer a step off in an early layer of an untrained deep network moves its outputs by up to a
-tenth; an operator that reads the wrong value, or the wrong zero point, by about their size.
+tenth; an operator that reads the wrong value, or the wrong zero point, by about their size. So does
+a step in a network whose function is chaotic: its outputs are then compared `in_turn`.
 """
 
 
@@ -49,6 +61,18 @@ class Count:
     def passes(self) -> bool:
         """At most one step, and at most one in 10,000 (one, where fewer were compared)."""
         return self.largest <= 1 and self.differing * ONE_IN <= max(self.compared, ONE_IN)
+
+    @property
+    def passes_in_network(self) -> bool:
+        """At most one step, and at most one in 1,000 (one, where fewer were compared)."""
+        most = max(self.compared, REPEATED_ONE_IN)
+        return self.largest <= 1 and self.differing * REPEATED_ONE_IN <= most
+
+
+def network_passes(counts: Iterable[Count]) -> bool:
+    """True if the operators of a network, alone and all together, pass."""
+    known = list(counts)
+    return all(count.passes_in_network for count in known) and sum(known, start=Count()).passes
 
 
 @dataclass(frozen=True)
@@ -96,6 +120,34 @@ def isolated_operators(program: Program, make: Callable[[Program], Executor]) ->
             grid = _grid(program, node.output)
             found.append(Isolated(node, alone, make(alone), operands, grids, grid))
     return found
+
+
+def in_turn(
+    program: Program, operators: Iterable[Isolated], inputs: Sequence[Tensor]
+) -> tuple[Any, ...]:
+    """The program's outputs if each operator runs alone on the engine, on what it has made so far.
+
+    What a whole network makes on the engine are these outputs, however far a step that one operator
+    is off carries them from the reference; unless the engine has put its operators together wrongly.
+    """
+    alone = {operator.node.output: operator for operator in operators}
+    reference = Reference(program)
+
+    def compute(node: Node, operands: Sequence[Any]) -> Any:
+        if node.output not in alone:
+            return reference.compute(node, operands)
+        operator = alone[node.output]
+        seen = dict(zip(node.inputs, operands, strict=True))
+        return operator.run(operator.inputs(seen)).to(operator.grid.type.storage)
+
+    with torch.no_grad():
+        return walk(program.graph, inputs, kernel=compute)
+
+
+def relative_difference(found: Tensor, expected: Tensor) -> float:
+    """The largest difference over the largest of the expected numbers; nan if one is not finite."""
+    largest = expected.double().abs().max().item()
+    return (found.double() - expected.double()).abs().max().item() / (largest or 1.0)
 
 
 def _grid(program: Program, name: str) -> QParams:

@@ -34,9 +34,10 @@ class Reference(Executor):
     def trace(self, inputs: Sequence[Tensor], listener: Listener | None) -> tuple[Any, ...]:
         """The program's outputs; the listener sees every value, integers as they are."""
         with torch.no_grad():
-            return walk(self._program.graph, inputs, listener=listener, kernel=self._compute)
+            return walk(self._program.graph, inputs, listener=listener, kernel=self.compute)
 
-    def _compute(self, node: Node, operands: Sequence[Any]) -> Any:
+    def compute(self, node: Node, operands: Sequence[Any]) -> Any:
+        """The result of one node: integers for an integer operator, which gets integers."""
         values = self._program.graph.values
         if isinstance(node.op, Quantize):
             return quantize(operands[0], _params(values[node.output].params))

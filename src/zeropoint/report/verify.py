@@ -17,7 +17,15 @@ from torch import Tensor
 from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
 from zeropoint.batches import Inputs, calibration_batches, first_and_all
 from zeropoint.errors import EngineError, ZeropointError
-from zeropoint.execute.agreement import SMALLEST_DIFFERENCE, Count, Isolated, isolated_operators
+from zeropoint.execute.agreement import (
+    LARGEST_DIFFERENCE,
+    SMALLEST_DIFFERENCE,
+    Count,
+    Isolated,
+    in_turn,
+    isolated_operators,
+    relative_difference,
+)
 from zeropoint.execute.engines import engines as all_engines
 from zeropoint.execute.engines import make_executor
 from zeropoint.execute.executor import Executor
@@ -106,12 +114,14 @@ class _Check:
     """An executor of the whole program and one of each operator, and what they have amounted to."""
 
     name: str
+    program: Program
     whole: Executor | None
     operators: Sequence["_Operator"]
     failure: str = ""
     outputs: int = 0
     differing: int = 0
     relative_difference: float = 0.0
+    unexplained: float = 0.0
     decisions: int = 0
     flips: int = 0
 
@@ -130,6 +140,9 @@ class _Check:
             self._outputs(ours, theirs)
             if len(theirs) == len(inputs[0]):
                 self._outputs(one, theirs[:1])  # engines have other kernels for other batches
+        self._explain(inputs, found, expected)
+        if all(len(theirs) == len(inputs[0]) for theirs in expected):
+            self._explain([x[:1] for x in inputs], alone, [theirs[:1] for theirs in expected])
         if len(found) == 1 and found[0].ndim == 2 and found[0].shape[1] > 1:
             self.decisions += len(found[0])
             self.flips += int((found[0].argmax(1) != expected[0].argmax(1)).sum())
@@ -141,9 +154,17 @@ class _Check:
         distance, size = (ours - theirs).abs(), theirs.abs().max().item()
         self.outputs += ours.numel()
         self.differing += int((distance > SMALLEST_DIFFERENCE * size).sum())
-        self.relative_difference = max(
-            self.relative_difference, distance.max().item() / (size or 1.0)
-        )
+        self.relative_difference = max(self.relative_difference, relative_difference(ours, theirs))
+
+    def _explain(
+        self, inputs: Sequence[Tensor], found: Sequence[Tensor], expected: Sequence[Tensor]
+    ) -> None:
+        """Outputs that are too far from the reference beside the engine's operators in turn."""
+        far = _worst(found, expected)
+        if far > LARGEST_DIFFERENCE and self.operators:
+            alone = [operator.isolated for operator in self.operators]
+            far = min(far, _worst(found, in_turn(self.program, alone, inputs)))
+        self.unexplained = max(self.unexplained, far)
 
     def result(self) -> EngineCheck:
         return EngineCheck(
@@ -151,6 +172,7 @@ class _Check:
             outputs=self.outputs,
             outputs_differing=self.differing,
             relative_difference=self.relative_difference,
+            unexplained=self.unexplained,
             decisions=self.decisions,
             flips=self.flips,
             profile=_profile(self.operators),
@@ -162,17 +184,21 @@ class _Check:
 def _engine_check(program: Program, name: str) -> _Check:
     try:
         operators = isolated_operators(program, lambda alone: make_executor(alone, name))
-        return _Check(name, make_executor(program, name), [_Operator(each) for each in operators])
+        return _Check(name, program, make_executor(program, name), list(map(_Operator, operators)))
     except ZeropointError as error:
-        return _Check(name, None, (), failure=str(error))
+        return _Check(name, program, None, (), failure=str(error))
 
 
 def _file_check(program: Program, path: str | Path) -> _Check:
     """A file shows its outputs only; its operators are those of the engine that runs it."""
     try:
-        return _Check(Path(path).name, open_file(program, path), ())
+        return _Check(Path(path).name, program, open_file(program, path), ())
     except ZeropointError as error:
-        return _Check(Path(path).name, None, (), failure=str(error))
+        return _Check(Path(path).name, program, None, (), failure=str(error))
+
+
+def _worst(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    return max(map(relative_difference, found, expected), default=0.0)
 
 
 # --- one operator --------------------------------------------------------------------------------

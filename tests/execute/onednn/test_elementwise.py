@@ -14,6 +14,7 @@ from zeropoint.execute.onednn.elementwise import (
     dequantize,
     multiply,
     quantize,
+    reciprocal,
     requantize,
     requantize_sum,
 )
@@ -131,3 +132,28 @@ def test_operands_of_any_shapes_meet(shape: tuple[int, ...], alpha: float | None
         expected = Add(alpha=alpha).run_integer((a, b), signature, Float32())
     assert off(found, expected).sum() <= 1
     assert torch.equal(a, a.clone())
+
+
+def test_a_product_is_the_reference_s_where_its_multiplier_is_a_reciprocal() -> None:
+    a, b = torch.randint(0, 256, (2, 1 << 16), dtype=torch.uint8)
+    exact = 0
+    for step in torch.linspace(0.01, 0.1, 50).tolist():
+        grids = per_tensor(0.0211, 100, UINT8), per_tensor(step, 7, UINT8)
+        y_grid = per_tensor(255 * step * 0.0211, 60, UINT8)
+        expected = Mul().run_integer((a, b), Signature(grids, y_grid), Float32())
+        found = multiply(a, b, *map(affine, (*grids, y_grid)))
+        scales = [grid.scale.item() for grid in (*grids, y_grid)]
+        if reciprocal(scales[0] * scales[1] / scales[2]) is not None:
+            assert torch.equal(found, expected)
+            exact += 1
+    assert exact > 25
+
+
+def test_the_reciprocal_of_a_float32_is_found_or_there_is_none() -> None:
+    assert reciprocal(0.25) == 4.0
+    multipliers = torch.linspace(0.5, 1.0, 1001).tolist()
+    found = [reciprocal(multiplier) for multiplier in multipliers]
+    for multiplier, step in zip(multipliers, found, strict=True):
+        if step is not None:
+            assert (1 / torch.tensor(step)).item() == torch.tensor(multiplier).item()
+    assert sum(step is not None for step in found) > 500

@@ -4,6 +4,7 @@ torch has vectorized kernels for these on its quantized dtypes; wrapping a uint8
 copy in memory and nothing else.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,8 +47,21 @@ def add(a: Tensor, b: Tensor, a_grid: Affine, b_grid: Affine, grid: Affine) -> T
 def multiply(a: Tensor, b: Tensor, a_grid: Affine, b_grid: Affine, grid: Affine) -> Tensor:
     """The product of two tensors on another 8-bit grid; their shapes broadcast."""
     a, b = _of_one_shape(a, b)
-    product: Tensor = torch.ops.quantized.mul(_wrap(a, *a_grid), _wrap(b, *b_grid), *grid)
+    (a_scale, a_zero), (b_scale, b_zero), (scale, zero) = a_grid, b_grid, grid
+    step = reciprocal(a_scale * b_scale / scale)
+    if step is not None:  # the product of the integers is exact, and rounded once
+        a_scale, b_scale, scale = 1.0, 1.0, step
+    factors = _wrap(a, a_scale, a_zero), _wrap(b, b_scale, b_zero)
+    product: Tensor = torch.ops.quantized.mul(*factors, scale, zero)
     return product.int_repr()
+
+
+def reciprocal(multiplier: float) -> float | None:
+    """The float32 whose float32 reciprocal is the multiplier, as float32; None if there is none."""
+    wanted, one = np.float32(multiplier), np.float32(1)
+    near = one / wanted
+    below, above = np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf))
+    return next((float(x) for x in (near, below, above) if one / x == wanted), None)
 
 
 def _of_one_shape(a: Tensor, b: Tensor) -> list[Tensor]:
