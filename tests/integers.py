@@ -38,7 +38,7 @@ def assert_same_integers(simulation: Simulation, x: Tensor) -> None:
         if not isinstance(value.type, Quantized) or value.type.params.type.bits == 32:
             continue
         operands = [_content(simulation, found, name) for name in node.inputs]
-        expected = reference._compute(node, operands).to(torch.int32)
+        expected = reference.compute(node, operands).to(torch.int32)
         real = found[node.output.removesuffix(".quantized")]
         difference = (quantize(real, value.type.params).to(torch.int32) - expected).abs()
         assert difference.max() <= 1, node.output

@@ -127,8 +127,8 @@ def in_turn(
 ) -> tuple[Any, ...]:
     """The program's outputs if each operator runs alone on the engine, on what it has made so far.
 
-    What a whole network makes on the engine are these outputs, however far a step that one operator
-    is off carries them from the reference; unless the engine has put its operators together wrongly.
+    A whole network makes these outputs on the engine, however far a step by which one operator is
+    off carries them from the reference, unless the engine puts its operators together wrongly.
     """
     alone = {operator.node.output: operator for operator in operators}
     reference = Reference(program)

@@ -30,10 +30,9 @@ class EngineCheck:
     `operators` checks each alone; `outputs` counts the elements of the network's outputs that
     differ at all, `relative_difference` is the largest difference over the largest output of its
     call, `unexplained` the same beside the engine's own operators in turn where these come nearer
-    (a chaotic network); `flips` are samples whose greatest output is another class; `profile` is the
-    arithmetic
-    profile with the fewest differing integers, but for chance. `failure` says why nothing could be
-    compared.
+    (a chaotic network); `flips` are samples whose greatest output is another class; `profile` is
+    the arithmetic profile with the fewest differing integers, but for chance. `failure` says why
+    nothing could be compared.
     """
 
     engine: str

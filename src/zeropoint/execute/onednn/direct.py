@@ -23,16 +23,13 @@ from zeropoint.execute.onednn.joining import Joining
 from zeropoint.execute.onednn.kernels import FRESH, Channels, Kernel, affine_of, params_of
 from zeropoint.execute.onednn.layout import channels_last, copy
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.max_pooling import MaxPooling
 from zeropoint.execute.onednn.post_ops import clip, post_ops
-from zeropoint.execute.onednn.primitive import (
-    Epilogue,
-    MaxPooling,
-    Pool,
-    Product,
-    Quantization,
-    Window,
-)
+from zeropoint.execute.onednn.primitive import Pool
+from zeropoint.execute.onednn.product import Epilogue, Product
+from zeropoint.execute.onednn.quantization import Quantization
 from zeropoint.execute.onednn.resampling import by_onednn, interpolation
+from zeropoint.execute.onednn.window import Window
 from zeropoint.graph.graph import Node
 from zeropoint.graph.value import UNKNOWN
 from zeropoint.ops.accumulate import real_bounds

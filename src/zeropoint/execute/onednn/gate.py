@@ -9,10 +9,11 @@ One image is one execution: oneDNN has no fast kernel for numbers that differ be
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.descriptors import F32, U8, strided
+from zeropoint.execute.onednn.descriptors import images as image_layout
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.post_ops import PostOp
-from zeropoint.execute.onednn.primitive import DST, F32, SRC, U8, Made, Pool, Primitive, strided
-from zeropoint.execute.onednn.primitive import images as image_layout
+from zeropoint.execute.onednn.primitive import DST, SRC, Made, Pool, Primitive
 
 ADD, MUL = 0x1FFF0, 0x1FFF1
 FACTORS = 2

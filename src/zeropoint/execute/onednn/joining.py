@@ -5,21 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.descriptors import F32, S32, U8, strided
 from zeropoint.execute.onednn.elementwise import Affine
 from zeropoint.execute.onednn.library import Library
-from zeropoint.execute.onednn.primitive import (
-    DST,
-    F32,
-    S32,
-    SCALES,
-    SRC,
-    U8,
-    ZERO_POINTS,
-    Made,
-    Pool,
-    Primitive,
-    strided,
-)
+from zeropoint.execute.onednn.primitive import DST, SCALES, SRC, ZERO_POINTS, Made, Pool, Primitive
 
 
 class Joining:

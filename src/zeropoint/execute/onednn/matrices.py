@@ -12,23 +12,19 @@ import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.execute.onednn.descriptors import F32, S8, S32, U8, strided
 from zeropoint.execute.onednn.elementwise import requantize_sum
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.post_ops import clip
 from zeropoint.execute.onednn.primitive import (
     DST,
-    F32,
-    S8,
-    S32,
     SCALES,
     SRC,
-    U8,
     WEIGHTS,
     ZERO_POINTS,
     Made,
     Pool,
     Primitive,
-    strided,
 )
 
 SIGN = 128

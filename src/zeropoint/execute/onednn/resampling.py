@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.execute.onednn.descriptors import U8, images
 from zeropoint.execute.onednn.elementwise import requantize_sum
 from zeropoint.execute.onednn.layout import channels_last
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.post_ops import LINEAR, clip
-from zeropoint.execute.onednn.primitive import INFERENCE, U8, Made, Pool, Primitive, images
+from zeropoint.execute.onednn.primitive import INFERENCE, Made, Pool, Primitive
 from zeropoint.ops.upsample import MODES, Interpolate, Positions
 
 RESAMPLING_LINEAR = 0x2FFF1

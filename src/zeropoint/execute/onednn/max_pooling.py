@@ -1,0 +1,41 @@
+"""The greatest element of each window, as a oneDNN primitive."""
+
+from collections.abc import Sequence
+
+from zeropoint.execute.onednn.descriptors import U8, c_array, images
+from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.primitive import INFERENCE, Made, Pool, Primitive
+from zeropoint.execute.onednn.window import Window, padding_after, windows
+
+MAX_POOLING = 0x1FF
+
+
+class MaxPooling(Primitive):
+    """The greatest element of each window of a uint8 image in channels_last."""
+
+    def __init__(self, library: Library, pool: Pool, kernel: Sequence[int], window: Window) -> None:
+        super().__init__(library, pool)
+        self._kernel = kernel
+        self._window = window
+
+    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+        library, w = self._library, self._window
+        output = (*shape[:2], *windows(shape[2:], self._kernel, w))
+        source, target = images(library, shape, U8), images(library, output, U8)
+        description = library.create(
+            "primitive_desc",
+            library.engine,
+            INFERENCE,
+            MAX_POOLING,
+            source,
+            target,
+            c_array(w.stride),
+            c_array(self._kernel),
+            c_array([d - 1 for d in w.dilation]),
+            c_array(w.padding),
+            c_array(padding_after(shape[2:], output[2:], self._kernel, w)),
+            None,
+            by="pooling_forward_primitive_desc_create",
+        )
+        handle = library.create("primitive", description)
+        return Made(library, handle, description, source, target, output)
