@@ -13,6 +13,8 @@ from zeropoint.graph.build import Builder, float_graph
 from zeropoint.graph.op import Grid, Role, Signature
 from zeropoint.graph.rewrite import find
 from zeropoint.graph.value import Plain
+from zeropoint.ops.add import Add
+from zeropoint.ops.concat import Concat
 from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.pool import GlobalAveragePool
 from zeropoint.ops.reduce import Amax, Mean, Sum, sum_
@@ -113,3 +115,20 @@ def test_a_sum_that_has_no_integer_form_says_why() -> None:
     assert sum_(to, (), x) == "it reduces the batch, which may be of any size"
     index = Builder().input("i", ("N", 3), Plain(torch.int64))
     assert sum_(to, ("N",), index, [1]) == "it computes with integers"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_the_sum_of_a_stack_is_additions(axis: int, keep: bool) -> None:
+    def function(y: Tensor) -> Tensor:
+        return torch.stack([y, y.flip(3), y.flip(2)], axis).sum(axis, keepdim=keep)
+
+    found = assert_close(function, inputs(4, 5), inputs(6, 3))
+    assert [type(op) for op in found if isinstance(op, (Add, Sum, Concat))] == [Add, Add]
+
+
+def test_the_sum_of_other_parts_stays_a_sum() -> None:
+    def function(y: Tensor) -> Tensor:
+        return torch.cat([y[:, :1], y[:, 1:]], 1).sum(1)
+
+    assert assert_close(function, inputs(4, 5))[-1] == Sum((1,))

@@ -43,6 +43,10 @@ class Builder:
         """The content of a constant; None for a value that only the run knows."""
         return self.constants.get(value.name)
 
+    def writer(self, value: Value) -> Node | None:
+        """The node that the value is a result of; None for inputs and constants."""
+        return next((node for node in reversed(self.nodes) if value.name in node.outputs), None)
+
     def emit(
         self, op: Op, *operands: Value, shape: Shape, type: ValueType | None = None, name: str = ""
     ) -> Value:

@@ -1,7 +1,7 @@
 """Reductions over any dimensions: the mean, the sum, the greatest.
 
 mean      integer   q_y = clamp(round(M sum (q_x - z_x)) + z_y)      M = s_x / (n s_y)
-sum       integer   the same with M = s_x / s_y
+sum       integer   the same with M = s_x / s_y; over a dimension that a stack has made, additions
 greatest  float and integer alike: the grid is that of x
 """
 
@@ -19,7 +19,10 @@ from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Grid, IntegerOp, Role, Signature
 from zeropoint.graph.value import Plain, Shape, Value
 from zeropoint.ops.accumulate import as_int32, centred
+from zeropoint.ops.add import add
+from zeropoint.ops.concat import Concat
 from zeropoint.ops.movement import Movement
+from zeropoint.ops.shape import Unsqueeze, unsqueeze
 
 Axes = tuple[int, ...]
 
@@ -114,7 +117,35 @@ def sum_(
 ) -> Value | str:
     """Capture of aten.sum."""
     over = axes_of(x, axes)
+    parts = stacked(to, x, over)
+    if parts:
+        return _added(to, shape, parts, over[0] if keepdim else None)
     return why_not_reduced(x, over) or to.emit(Sum(over, keepdim), x, shape=shape)
+
+
+def stacked(to: Builder, x: Value, axes: Axes) -> list[Value]:
+    """The tensors whose stack along the one axis x is; none if it is something else."""
+    node = to.writer(x)
+    if node is None or not (isinstance(node.op, Concat) and (node.op.axis,) == axes):
+        return []
+    parts = [to.writer(to.values[name]) for name in node.inputs]
+    found = [
+        to.values[part.inputs[0]]
+        for part in parts
+        if part is not None and isinstance(part.op, Unsqueeze) and part.op.axis == node.op.axis
+    ]
+    return found if len(found) == len(parts) else []
+
+
+def _added(to: Builder, shape: Shape, parts: Sequence[Value], kept: int | None) -> Value | str:
+    """The sum of tensors of one shape; of a dimension that is kept one element is left."""
+    total, each = parts[0], parts[0].shape
+    for part in parts[1:]:
+        found = add(to, each, total, part)
+        if isinstance(found, str):
+            return found
+        total = found
+    return total if kept is None else unsqueeze(to, shape, total, kept)
 
 
 def amax(
