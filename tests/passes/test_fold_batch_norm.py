@@ -12,13 +12,14 @@ from zeropoint.graph.op import Op
 from zeropoint.graph.rewrite import find
 from zeropoint.graph.structure import Leaf, Nest
 from zeropoint.graph.text import format_graph
-from zeropoint.graph.value import Shape, Value
+from zeropoint.graph.value import Shape, Size, Value
 from zeropoint.ops.add import Add
 from zeropoint.ops.batch_norm import BatchNorm
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.mul import Mul
+from zeropoint.ops.shape import COMPUTED, Flatten, Reshape, SizeOf
 from zeropoint.ops.table import Table
 from zeropoint.passes.fold_batch_norm import fold_batch_norm
 
@@ -148,6 +149,35 @@ def test_a_convolution_that_is_used_twice_is_folded_with_either_batch_norm() -> 
     assert_same_function(before, after, [images()], TOLERANCE)
 
 
+def sequence_and_norm(to: Builder, x: Value, *, channels: int = 4) -> tuple[Value, Value]:
+    """A linear layer over sequences, and its result as rows."""
+    w, b = to.constant("w", random(channels, 6)), to.constant("b", random(channels))
+    y = to.emit(Linear(), x, w, b, shape=("N", 5, channels), name="fc")
+    return y, to.emit(Flatten(0, 1), y, shape=("?", channels), name="rows")
+
+
+def test_a_batch_norm_goes_through_a_reshape_that_keeps_its_channels() -> None:
+    to, x = float_graph(("N", 5, 6))
+    y, rows = sequence_and_norm(to, x)
+    size = to.emit(SizeOf(0), y, shape=("N",), type=Size(), name="size")
+    back = Reshape((COMPUTED, 5, 4))
+    z = to.emit(back, batch_norm(to, rows, 4), size, shape=("N", 5, 4), name="back")
+    before = to.done([z])
+    after = fold_batch_norm(before)
+    assert [node.op.name for node in after.nodes] == ["linear", "flatten", "size_of", "reshape"]
+    assert_same_function(before, after, [random(3, 5, 6)], TOLERANCE)
+
+
+def test_a_number_goes_through_every_reshape() -> None:
+    to, x = float_graph(("N", 5, 6))
+    _, rows = sequence_and_norm(to, x)
+    y = to.emit(Reshape((-1, 5, 2, 2)), rows, shape=("N", 5, 2, 2))
+    before = to.done([to.emit(Table((("mul", "x", 0.25),)), y, shape=y.shape)])
+    after = fold_batch_norm(before)
+    assert [node.op.name for node in after.nodes] == ["linear", "flatten", "reshape"]
+    assert_same_function(before, after, [random(3, 5, 6)], TOLERANCE)
+
+
 # --- what is left alone ------------------------------------------------------------------------
 
 
@@ -179,6 +209,20 @@ def test_a_linear_layer_over_a_sequence_keeps_its_weights() -> None:
     w, b = to.constant("w", random(4, 6)), to.constant("b", random(4))
     y = to.emit(Linear(), x, w, b, shape=("N", 4, 4), name="fc")
     assert_left_alone(to.done([batch_norm(to, y, 4)]))
+
+
+def test_a_reshape_that_mixes_channels_keeps_them_apart() -> None:
+    to, x = float_graph(("N", 5, 6))
+    _, rows = sequence_and_norm(to, x)
+    y = to.emit(Reshape((-1, 2)), rows, shape=("?", 2))
+    assert_left_alone(to.done([batch_norm(to, y, 2)]))
+
+
+def test_rows_that_are_read_elsewhere_keep_the_weights() -> None:
+    to, x = float_graph(("N", 5, 6))
+    y, rows = sequence_and_norm(to, x)
+    graph = to.done([batch_norm(to, rows, 4), y], Nest((Leaf(), Leaf())))
+    assert_left_alone(graph)
 
 
 def test_a_batch_norm_over_the_input_has_nothing_to_go_into() -> None:

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from torch.autograd import backward
 
 from tests.nets import images, seeded
-from tests.train.training import prepared, recipe, values_in_training
+from tests.train.training import (
+    assert_evaluates_as_its_program,
+    prepared,
+    recipe,
+    values_in_training,
+)
+from zeropoint.train.batch_norm import Live, Unfolded, Way
 from zeropoint.train.module import QuantizationAware
 from zeropoint.train.step import _affine
 
@@ -149,8 +155,8 @@ def test_residuals_and_what_is_dropped_meet_in_an_addition_of_their_own() -> Non
 # --- batch norms that stay float -----------------------------------------------------------------
 
 
-def test_a_batch_norm_that_stays_float_is_the_users_own() -> None:
-    """Over rows (N, C, L) there is no integer form: it counts batches and keeps its momentum."""
+def test_a_batch_norm_behind_a_reshape_is_the_users_own() -> None:
+    """Folded over rows (N, C, L) into a convolution of images, it keeps its momentum."""
     norm = nn.BatchNorm1d(4, momentum=0.5)
     model = seeded(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(2), norm))
     before = norm.running_mean
@@ -166,6 +172,32 @@ def test_a_batch_norm_that_stays_float_is_the_users_own() -> None:
     qat.freeze(batch_norm=True)
     qat(images(8))
     assert torch.equal(found.running_mean, kept)
+
+
+class Tokens(nn.Module):
+    """A linear layer over tokens and the batch norm of its features, as in LeViT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4, momentum=1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x.flatten(2).transpose(1, 2))
+        rows: Tensor = self.norm(y.flatten(0, 1))
+        return rows.reshape_as(y)
+
+
+@pytest.mark.parametrize("way", [Live(), Unfolded()])
+def test_a_batch_norm_over_tokens_normalizes_their_features(way: Way) -> None:
+    model, x = seeded(Tokens()), images(16, seed=1)
+    qat = prepared(model, batch_norm=way).train()
+    found = qat(x)
+    expected = model.train()(x)
+    assert (found - expected).abs().max() <= 0.05 * expected.abs().max()
+    norms = [net.get_submodule("norm") for net in (qat, model)]
+    ours, theirs = (norm.running_var for norm in norms)
+    assert torch.allclose(ours, theirs, rtol=0.05)  # type: ignore[arg-type]  # tensors
+    assert_evaluates_as_its_program(qat, x)
 
 
 def test_an_affine_map_is_along_the_channels_in_any_dtype() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from zeropoint.graph.graph import Graph
 from zeropoint.passes.batch_norm_to_conv import batch_norm_to_conv
+from zeropoint.passes.cancel_reshapes import cancel_reshapes
 from zeropoint.passes.compose_functions import compose_functions
 from zeropoint.passes.find_shuffles import find_shuffles
 from zeropoint.passes.fold_batch_norm import fold_batch_norm
@@ -27,6 +28,7 @@ PASSES: tuple[Pass, ...] = (
     merge_means,
     fold_pad,
     fold_batch_norm,
+    cancel_reshapes,
     compose_functions,
     batch_norm_to_conv,
     fuse_activation,

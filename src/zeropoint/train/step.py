@@ -5,8 +5,9 @@ weights     fake quantized, then the layer, the batch norm, the addend, the clam
 result      fake quantized where the program narrows it
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -158,9 +159,11 @@ class Step:
     ) -> Tensor:
         live = norm.training
         if weight is None:
-            return _called(norm, x) if live else _affine(x, *factor_and_offset(norm, None))
+            return _normed(norm, x) if live else _affine(x, *factor_and_offset(norm, None))
         if live and not self._folds_first:
-            return _called(norm, self._plain.run(x, self._on_grid(root, weight), bias))
+            return self._by_channel(
+                self._plain.run(x, self._on_grid(root, weight), bias), partial(_normed, norm)
+            )
         factor, offset = factor_and_offset(norm, bias)
         rows = factor.reshape(-1, *[1] * (weight.ndim - 1))
         if self._folds_first:
@@ -171,8 +174,14 @@ class Step:
         if not live:
             return y
         along = torch.where(factor == 0, 1.0, factor).reciprocal()
-        y = _affine(y, along, torch.zeros_like(along) if bias is None else bias)
-        return _called(norm, y)
+        back = torch.zeros_like(along) if bias is None else bias
+        return self._by_channel(y, lambda rows: _normed(norm, _affine(rows, along, back)))
+
+    def _by_channel(self, y: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """A function of the layer's result that wants the channels along axis 1."""
+        if isinstance(self._plain, Linear) and y.ndim > 2:
+            return function(y.flatten(0, -2)).reshape(y.shape)
+        return function(y)
 
     def _on_grid(self, root: nn.Module, weight: Tensor) -> Tensor:
         key = self._setting.weights.get(self.node.output)
@@ -209,6 +218,17 @@ def _constant(setting: Setting, root: nn.Module, name: str) -> Tensor:
 def _called(module: nn.Module, x: Tensor) -> Tensor:
     y: Tensor = module(x)
     return y
+
+
+DIMENSIONS = ((nn.BatchNorm1d, 3), (nn.BatchNorm2d, 4), (nn.BatchNorm3d, 5))
+
+
+def _normed(norm: nn.Module, x: Tensor) -> Tensor:
+    """The batch norm of (N, C, ...), which a reshape in between may have given to it as rows."""
+    rank = next((rank for kind, rank in DIMENSIONS if isinstance(norm, kind)), x.ndim)
+    if x.ndim == rank or (x.ndim == 2 and rank == 3):
+        return _called(norm, x)
+    return _called(norm, x.reshape(*x.shape[:2], -1, *[1] * (rank - 3))).reshape(x.shape)
 
 
 def quantizer_key(name: str) -> str:
