@@ -20,13 +20,16 @@ from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.movement import Movement
 from zeropoint.ops.mul import Mul
 from zeropoint.ops.pad import Pad, PadWith
-from zeropoint.ops.reduce import Amax
+from zeropoint.ops.pool import AdaptiveAveragePool, AveragePool, GlobalAveragePool
+from zeropoint.ops.reduce import Amax, Mean, Sum
 from zeropoint.ops.table import Table
 from zeropoint.ops.upsample import Interpolate
 
-FOLLOWERS = (Movement, Pad, PadWith, Concat, Clamp, Table, Add, Mul, Maximum, Minimum, Interpolate)
-"""What keeps as many bits as it is given. Averages are not among them: an average of many codes is
-as good as one of their accumulators, and takes a quarter of the memory."""
+AVERAGES = (AveragePool, AdaptiveAveragePool, GlobalAveragePool, Mean, Sum)
+FOLLOWERS = (
+    Movement, Pad, PadWith, Concat, Clamp, Table, Add, Mul, Maximum, Minimum, Interpolate, *AVERAGES
+)  # fmt: skip
+"""What keeps as many bits as it is given."""
 
 
 def operands(node: Node) -> list[tuple[str, Role]]:
