@@ -30,7 +30,10 @@ from zeropoint.observe.calibrator import grid_of, grid_over
 from zeropoint.observe.histogram import NotFinite
 from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.observation import Observation
+from zeropoint.ops.conv import Convolution
+from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
+from zeropoint.ops.quantize import Requantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
@@ -54,7 +57,10 @@ def observe(
     graph: Graph, batches: Iterable[Inputs], names: Iterable[str]
 ) -> dict[str, Observation]:
     """What each named value holds over all batches, in one pass; constants hold what they hold."""
-    observations = {name: Observation() for name in names if name not in graph.constants}
+    axes = channel_axes(graph)
+    observations = {
+        name: Observation(axes=axes.get(name, ())) for name in names if name not in graph.constants
+    }
     fast = channels_last(graph)
 
     def listen(name: str, x: Any) -> None:
@@ -70,6 +76,26 @@ def observe(
     if all(observation.total == 0 for observation in observations.values()):
         raise CalibrationError("the loader yields no batch; calibration needs some real images")
     return observations
+
+
+def channel_axes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The values that layers with weights read, and the axes along which those find channels."""
+    found: dict[str, set[int]] = {}
+    for node in graph.nodes:
+        axis = channels_read(node)
+        if axis is not None:
+            writer = graph.producers.get(node.inputs[0])
+            is_copy = writer is not None and isinstance(writer.op, Requantize)
+            name = writer.inputs[0] if writer and is_copy else node.inputs[0]
+            found.setdefault(name, set()).add(axis)
+    return {name: tuple(sorted(axes)) for name, axes in found.items()}
+
+
+def channels_read(node: Node) -> int | None:
+    """The axis of the channels in what a layer reads; None for what has no weights."""
+    if isinstance(node.op, Convolution):
+        return 1
+    return -1 if isinstance(node.op, Linear) else None
 
 
 def choose(

@@ -18,7 +18,7 @@ from zeropoint.batches import (
     input_names,
     inputs_of,
 )
-from zeropoint.calibrate import choose
+from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
 from zeropoint.distributed import share, total
@@ -40,6 +40,7 @@ from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
+from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
 
@@ -67,7 +68,9 @@ def quantize(
     made = calibrated(model, loader, recipe or Recipe(), samples, engine, progress or silent, clock)
     with clock.stage("lower"):
         (progress or silent)("lower", 0, None)
-        program = lower(made.graph, made.plan, made.provenance)
+        wish = recipe or Recipe()
+        corrected = correct_biases(made.graph, made.plan, made.observations, wish)
+        program = lower(corrected, made.plan, made.provenance)
     with clock.stage("prepare"):
         (progress or silent)("prepare", 0, None)
         quantized = QuantizedModel(program, engine, plan=made.plan, timings=clock.seconds)
@@ -131,7 +134,8 @@ def calibrated(
             data.check(_places_for(data, captured, graph), data.weights)
             observations = with_copies(graph, data.observations)
         else:
-            observations = data.observe(graph, assignment.own, "calibrate", report)
+            names = dict.fromkeys([*assignment.own, *channel_axes(graph)])
+            observations = data.observe(graph, names, "calibrate", report)
         plan = choose(graph, assignment, observations, target)
         assignment = as_planned(assignment, plan)
     provenance = Provenance(

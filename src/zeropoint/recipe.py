@@ -48,6 +48,9 @@ class Recipe:
     patterns wins. The name of an input ("x") is a key as well: without one, the input is quantized
     as the layer that reads it asks.
 
+    `bias_correction` takes off each bias what the rounding of its layer's weights shifts, in the
+    mean over the samples.
+
     `residuals`, if given, is for the values that additions read and write: a residual stream of
     more bits than the layers' operands, which then are a requantized copy of it.
     """
@@ -56,6 +59,7 @@ class Recipe:
     activations: TensorSpec = ACTIVATIONS
     residuals: TensorSpec | None = None
     overrides: Mapping[str | type[nn.Module], "Recipe | None"] = field(default_factory=dict)
+    bias_correction: bool = True
 
     def __post_init__(self) -> None:
         for kind, spec in (("activations", self.activations), ("residuals", self.residuals)):

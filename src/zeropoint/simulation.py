@@ -158,6 +158,21 @@ class Simulation:
             for name, x, role in zip(node.inputs, operands, own, strict=True)
         )
 
+    def with_corrected(self, node: Node, operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The operands with the program's weights, and biases as far as those were corrected.
+
+        A bias that lies further from the model's than rounding explains was.
+        """
+        found = list(self.with_rounded(node, operands, (Role.WEIGHT,)))
+        assert isinstance(node.op, IntegerOp)  # callers pass integer nodes
+        for place, role in enumerate(node.op.roles(len(node.inputs))):
+            name = node.inputs[place]
+            params = self.program.graph.values[name].params if name in self.rounded else None
+            if role is Role.BIAS and params is not None:
+                own, theirs = self.rounded[name], operands[place]
+                found[place] = torch.where((own - theirs).abs() > params.scale, own, theirs)
+        return tuple(found)
+
     def narrowed(self, node: Node, result: Tensor) -> Tensor:
         """The node's result on its grid; as it is, where it stays an accumulator."""
         params = self.grid(node.output)

@@ -1,7 +1,8 @@
 """Observations of several processes as one: each looks at its share of the data.
 
 Histograms add up exactly, so two processes with half the data each come to the plan of one process
-with all of it. Only the order of the batches is another one, which moving averages remember.
+with all of it. Only the order of the batches is another one, which moving averages remember. Sums
+of channels add up in float64, in the order of the processes.
 """
 
 from array import array
@@ -32,7 +33,15 @@ def _of_all(observation: Observation) -> Observation:
     parts = (integers, histogram.counts, ends, extremes.to(torch.float64))
     for numbers, counts, range, extremes in zip(*map(gathered, parts), strict=True):
         total.merge(_observation(numbers, counts, range, extremes))
+    for axis in observation.axes:
+        total.sums[axis] = sum_of_all(observation, axis)
     return total
+
+
+def sum_of_all(observation: Observation, axis: int) -> Tensor:
+    """The sums of an axis over all processes; one that has seen nothing has none to add."""
+    own = observation.sums.get(axis, torch.zeros(0, dtype=torch.float64))
+    return torch.stack([part for part in gathered(own) if len(part)]).sum(0)
 
 
 def _observation(numbers: Tensor, counts: Tensor, range: Tensor, bounds: Tensor) -> Observation:

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 Shape = tuple[int | str, ...]
 
-COUNTS, EXTREMES = ".counts", ".extremes"
+COUNTS, EXTREMES, SUMS = ".counts", ".extremes", ".sums"
 AGAIN = "observe this model: zp.observe(model, loader)"
 
 
 KIND = Kind(
     key="zeropoint.statistics",
-    format=1,
+    format=2,
     foreign=(
         "holds no statistics of zeropoint; write some with zp.observe(model, loader).save(path)"
     ),
@@ -237,7 +237,7 @@ def _cell(choice: Choice, best: float) -> Text:
 
 
 def _as_file(statistics: Statistics) -> tuple[Json, dict[str, Tensor]]:
-    """JSON data, and tensors: each value's counts, and the extremes (2, T) of its batches."""
+    """JSON data, and tensors: each value's counts, extremes of batches (2, T), and sums (C,)."""
     tensors: dict[str, Tensor] = {}
     values: dict[str, Json] = {}
     for name, value in statistics.values.items():
@@ -252,7 +252,10 @@ def _as_file(statistics: Statistics) -> tuple[Json, dict[str, Tensor]]:
             "exponent": histogram.exponent,
             "first": histogram.first,
             "zeros": histogram.zeros,
+            "axes": list(observation.sums),
         }
+        for axis, sums in observation.sums.items():
+            tensors[f"{name}{SUMS}.{axis}"] = sums
     body = {
         "zeropoint": statistics.zeropoint,
         "input_shapes": [list(shape) for shape in statistics.input_shapes],
@@ -269,7 +272,12 @@ def _from_file(body: Json, tensors: Mapping[str, Tensor]) -> Statistics:
             name: Observed(
                 data["layer"],
                 tuple(data["shape"]),
-                _observation(data, tensors[f"{name}{COUNTS}"], tensors[f"{name}{EXTREMES}"]),
+                _observation(
+                    data,
+                    tensors[f"{name}{COUNTS}"],
+                    tensors[f"{name}{EXTREMES}"],
+                    {axis: tensors[f"{name}{SUMS}.{axis}"] for axis in data["axes"]},
+                ),
             )
             for name, data in body["values"].items()
         },
@@ -280,8 +288,10 @@ def _from_file(body: Json, tensors: Mapping[str, Tensor]) -> Statistics:
     )
 
 
-def _observation(data: Json, counts: Tensor, extremes: Tensor) -> Observation:
+def _observation(
+    data: Json, counts: Tensor, extremes: Tensor, sums: dict[int, Tensor]
+) -> Observation:
     low, high = data["range"] or (math.inf, -math.inf)
     histogram = Histogram(low, high, data["exponent"], data["first"], counts, data["zeros"])
     lows, highs = (array("f", bounds) for bounds in extremes.tolist())
-    return Observation(histogram, lows, highs)
+    return Observation(histogram, lows, highs, tuple(sums), sums)

@@ -14,7 +14,6 @@ from torch import Tensor
 from zeropoint.arithmetic.qparams import QParams, simulate
 from zeropoint.errors import CalibrationError
 from zeropoint.graph.graph import Graph, Node
-from zeropoint.graph.op import Role
 from zeropoint.graph.value import Plain
 from zeropoint.graph.walk import advance, read
 from zeropoint.observe.histogram import NotFinite
@@ -67,8 +66,7 @@ class Lockstep:
         result = node.op.run(*operands)
         weighted = biased = result
         if simulation.has_weight(node):
-            one = simulation.with_rounded(node, operands, (Role.WEIGHT,))
-            weighted = node.op.run(*one)
+            weighted = node.op.run(*simulation.with_corrected(node, operands))
             biased = node.op.run(*simulation.with_rounded(node, operands))
         stages = self._stages(node.output, result, weighted, biased)
         self.tallies[node.output].add(stages)
