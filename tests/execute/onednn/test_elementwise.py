@@ -157,3 +157,33 @@ def test_the_reciprocal_of_a_float32_is_found_or_there_is_none() -> None:
         if step is not None:
             assert (1 / torch.tensor(step)).item() == torch.tensor(multiplier).item()
     assert sum(step is not None for step in found) > 500
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (4, 32, 16, 16)])
+def test_large_tensors_are_not_copied_and_small_ones_are_the_same(shape: tuple[int, ...]) -> None:
+    """Either way, of any layout, and neither operand changes."""
+    grid = affine(per_tensor(0.0211, 100, UINT8))
+    x = torch.randint(0, 256, shape, dtype=torch.uint8)
+    layouts = (x, x.contiguous(memory_format=torch.channels_last), x.transpose(2, 3), x[:, 1:])
+    for codes in layouts:
+        kept = codes.clone()
+        doubled = add(codes, codes, grid, grid, grid)
+        again = quantize(dequantize(codes, *grid), *grid)
+        expected = Add().run_integer(
+            (codes, codes),
+            Signature((per_tensor(*grid, UINT8),) * 2, per_tensor(*grid, UINT8)),
+            Float32(),
+        )
+        assert off(doubled, expected).max() <= 1
+        assert torch.equal(again, codes)
+        assert torch.equal(codes, kept)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_row_meets_an_image_in_the_layout_of_the_image(layout: torch.memory_format) -> None:
+    grid = affine(per_tensor(0.0211, 100, UINT8))
+    x = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8).contiguous(memory_format=layout)
+    row = torch.randint(0, 256, (1, 1, 1, x.shape[3]), dtype=torch.uint8)
+    for found in (add(x, row, grid, grid, grid), multiply(row, x, grid, grid, grid)):
+        assert found.shape == x.shape
+        assert found.stride() == x.stride()
