@@ -2,6 +2,7 @@
 
     python -m zoo                      every network that has no result yet, then the page
     python -m zoo unet resnet50        these; a part of a name stands for all that contain it
+    python -m zoo --workers 2          two at a time, each on one core (--threads)
     python -m zoo --shard 1/4          every fourth
     python -m zoo --quick              neither other engines nor times
     python -m zoo --fresh              forgets the results that are there
@@ -19,6 +20,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,17 +62,23 @@ def main() -> None:
         print(*(network.name for network in chosen), sep="\n")
         return
     limits = Limits(arguments.seconds, arguments.memory)
-    for number, network in enumerate(chosen if not arguments.page else (), start=1):
+    settings = Settings(arguments.threads, arguments.quick)
+
+    def account(numbered: tuple[int, Network]) -> None:
+        number, network = numbered
         file = CACHE / f"{network.name}.json"
         if arguments.fresh:
             file.unlink(missing_ok=True)
         if is_complete(file, quick=arguments.quick):
-            continue
+            return
         begin = time.perf_counter()
-        found = apart(network, Settings(arguments.threads, arguments.quick), file, limits)
+        found = apart(network, settings, file, limits)
         seconds = time.perf_counter() - begin
         line = f"{number:3}/{len(chosen)} {network.name:36} {seconds:5.0f} s  {in_short(found)}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    with ThreadPoolExecutor(arguments.workers) as workers:
+        list(workers.map(account, enumerate(chosen if not arguments.page else (), start=1)))
     results = [found for network in NETWORKS if (found := read(CACHE / f"{network.name}.json"))]
     print(*headlines(results), sep="\n")
     missing = [n.name for n in NETWORKS if not is_complete(CACHE / f"{n.name}.json", quick=False)]
@@ -214,7 +222,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--shard", default="1/1", metavar="N/M")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--memory", type=int, default=MEBIBYTES, metavar="MIB")
     parser.add_argument("--measure", help=argparse.SUPPRESS)

@@ -23,7 +23,8 @@ BITS = (8, 6, 4)
 
 
 def quantized(model: LeNet, calibrator: Calibrator, bits: int, exam: Exam) -> zp.QuantizedModel:
-    recipe = zp.Recipe(activations=zp.TensorSpec(bits=bits, calibrator=calibrator))
+    activations = zp.TensorSpec(bits=bits, calibrator=calibrator)
+    recipe = zp.Recipe(activations=activations, bias_correction=False)
     return zp.quantize(model, exam.calibration, recipe, samples=CALIBRATION_IMAGES)
 
 

@@ -55,9 +55,11 @@ WRONG = (
 MIN_MAX = zp.TensorSpec(calibrator=zp.MinMax())
 RECIPES = {
     "zeropoint, min-max, per tensor": zp.Recipe(
-        weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()), activations=MIN_MAX
+        weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()),
+        activations=MIN_MAX,
+        bias_correction=False,
     ),
-    "zeropoint, min-max": zp.Recipe(activations=MIN_MAX),
+    "zeropoint, min-max": zp.Recipe(activations=MIN_MAX, bias_correction=False),
     "zeropoint": zp.Recipe(),
 }
 """From the report's choices to the default recipe."""

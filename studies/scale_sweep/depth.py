@@ -24,6 +24,9 @@ from studies.scale_sweep.photograph import BRIGHTEST, PHOTOGRAPHS, colour
 from zeropoint.observe.error import sqnr_db
 from zeropoint.report.sweep.tensor import Rounding
 
+PLAIN = zp.Recipe(bias_correction=False)
+"""Rounded and nothing else: what rounding costs is what is looked for."""
+
 DEPTHS = (1, 2, 3, 5, 10)
 FACTOR = 64.0
 VARIANTS = ("as the blog", "nearest", "bias scaled", "both", "both in int32", "requantized")
@@ -69,7 +72,8 @@ def study(depth: int, seed: int) -> Facts:
     found = {name: run(variant, pixels) for name, variant in variants.items()}
     codes = torch.round(pixels * BRIGHTEST)
     whole = integers(layers, Rounding.NEAREST, unit=BRIGHTEST)
-    quantized = zp.quantize(model, [x, image(PHOTOGRAPHS[1])], engine="reference")
+    images = [x, image(PHOTOGRAPHS[1])]
+    quantized = zp.quantize(model, images, PLAIN, engine="reference")
     return {
         **{name: best_db(real, output) for name, output in found.items()},
         "both in int32": best_db(real, run(whole, codes, wrapped)),

@@ -22,6 +22,9 @@ from zeropoint.report.sweep.curves import Sweep, least
 from zeropoint.report.sweep.sweep import sweep
 from zeropoint.report.sweep.tensor import Rounding, Weights
 
+PLAIN = zp.Recipe(bias_correction=False)
+"""Rounded and nothing else: what rounding costs is what is looked for."""
+
 STEP = 1 / 64
 DIVISORS = np.sort(np.concatenate([np.geomspace(16, 512, 81), np.arange(60, 70, 0.5)]))
 AROUND = 2.0 ** np.arange(-1, 0.26, 0.125)
@@ -138,7 +141,7 @@ def by_channel(model: nn.Sequential, image: Tensor) -> Facts:
 
 def network(model: nn.Module, image: Tensor) -> Facts:
     """The whole layer in integers, calibrated on the image that it is measured on."""
-    quantized = zp.quantize(model, [image], engine="reference")
+    quantized = zp.quantize(model, [image], PLAIN, engine="reference")
     with torch.no_grad():
         real = model(image).to(torch.float64)
     error = real - quantized(image)

@@ -190,7 +190,7 @@ def of_somebody_else(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "is damaged or no .safetensors file"),
         (lambda path: path.write_bytes(b"PK" * 500), "is damaged or no .safetensors file"),
         (of_somebody_else, r"holds no statistics of zeropoint; write some with zp.observe"),
-        (without_format, "has format None; this zeropoint reads format 1: observe again, or"),
+        (without_format, "has format None; this zeropoint reads format 2: observe again, or"),
         (with_nonsense, "is damaged: "),
     ],
 )
