@@ -116,9 +116,10 @@ SPELLINGS: dict[str, tuple[Callable[[Any], Tensor], list[object]]] = {
     ),
     "view_as": (lambda y: y.view_as(y), []),
     "reshape_as": (
-        lambda y: y.unsqueeze(1).reshape_as(y),
-        [Unsqueeze(1), Reshape((KEEP, 8, COMPUTED, COMPUTED))],
+        lambda y: y.transpose(2, 3).reshape_as(y),
+        [Permute((0, 1, 3, 2)), Reshape((KEEP, 8, COMPUTED, COMPUTED))],
     ),
+    "reshape_as, back": (lambda y: y.unsqueeze(1).reshape_as(y), []),
     "unsqueeze": (lambda y: y.unsqueeze(-1), [Unsqueeze(4)]),
     "None": (lambda y: y[:, None], [Unsqueeze(1)]),
     "squeeze": (lambda y: y[:, :1].squeeze(), [Slice(1, 0, 1), Squeeze((1,))]),

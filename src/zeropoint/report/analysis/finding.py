@@ -85,12 +85,13 @@ class Change:
     def _edited(self, current: Recipe) -> Recipe | None:
         if self.keep_float:
             return None
-        return Recipe(
-            weights=self.weights.applied_to(current.weights) if self.weights else current.weights,
-            activations=self.activations.applied_to(current.activations)
-            if self.activations
-            else current.activations,
-        )
+        edited = replace(current, overrides={})
+        if self.weights:
+            edited = replace(edited, weights=self.weights.applied_to(current.weights))
+        if self.activations:
+            activations = self.activations.applied_to(current.activations)
+            edited = replace(edited, activations=activations)
+        return edited
 
     def _without_float(self, recipe: Recipe) -> Recipe:
         """The recipe in which nothing keeps the layer float."""
