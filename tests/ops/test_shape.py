@@ -12,6 +12,7 @@ from zeropoint.arithmetic.requantize import Float32
 from zeropoint.graph.build import Builder, float_graph
 from zeropoint.graph.op import Grid, IntegerOp, Op, Role, Signature
 from zeropoint.graph.value import UNKNOWN, Shape, Size, Value
+from zeropoint.ops.permute import Permute
 from zeropoint.ops.shape import (
     COMPUTED,
     INFER,
