@@ -118,7 +118,7 @@ SPELLINGS: dict[str, tuple[Callable[[Any], Tensor], list[object]]] = {
     "view_as": (lambda y: y.view_as(y), []),
     "reshape_as": (
         lambda y: y.transpose(2, 3).reshape_as(y),
-        [Permute((0, 1, 3, 2)), Reshape((KEEP, 8, COMPUTED, COMPUTED))],
+        [Permute((0, 1, 3, 2)), Reshape((KEEP, KEEP, COMPUTED, COMPUTED))],
     ),
     "reshape_as, back": (lambda y: y.unsqueeze(1).reshape_as(y), []),
     "unsqueeze": (lambda y: y.unsqueeze(-1), [Unsqueeze(4)]),
