@@ -48,7 +48,7 @@ def results(answers: dict[str, Tensor]) -> str:
     for width in WIDTHS:
         calibrated, trained = answers[f"ptq {width.name}"], answers[f"qat {width.name} {SEED}"]
         cells = [f"{accuracy([calibrated]):.2f}", f"{accuracy([trained]):.2f}"]
-        rows.append([width.name, *cells, str(points(answers, width)), f"{width.epochs:g}"])
+        rows.append([width.name, *cells, str(points(answers, width)), f"{width.schedule.epochs:g}"])
     return markdown_table(("", "calibrated %", "trained %", "points", "epochs"), rows)
 
 

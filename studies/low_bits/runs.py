@@ -26,39 +26,24 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Width:
-    """Bits of weights and activations, and how long they are trained: one schedule after another.
-
-    A second one starts anew from a smaller learning rate; the optimizer forgets.
-    """
+    """Bits of weights and activations, and how long they are trained."""
 
     weights: int
     activations: int
-    schedules: tuple[Schedule, ...]
+    schedule: Schedule
 
     @property
     def name(self) -> str:
         """As papers write it: W4A8."""
         return f"W{self.weights}A{self.activations}"
 
-    @property
-    def epochs(self) -> float:
-        """Of all schedules."""
-        return sum(schedule.epochs for schedule in self.schedules)
-
 
 WIDTHS = (
-    Width(8, 8, (Schedule(epochs=1, lr=0.005, weight_decay=1e-4),)),
-    Width(4, 8, (Schedule(epochs=2, lr=0.02, weight_decay=1e-4),)),
-    Width(4, 4, (Schedule(epochs=4, lr=0.04, weight_decay=1e-4, warm_up=0.05),)),
-    Width(3, 3, (Schedule(epochs=6, lr=0.04, weight_decay=5e-5, warm_up=0.05),)),
-    Width(
-        2,
-        2,
-        (
-            Schedule(epochs=40, lr=0.06, weight_decay=3e-5, warm_up=0.05),
-            Schedule(epochs=5, lr=0.02, weight_decay=3e-5, warm_up=0.05),
-        ),
-    ),
+    Width(8, 8, Schedule(epochs=1, lr=0.005, weight_decay=1e-4)),
+    Width(4, 8, Schedule(epochs=2, lr=0.02, weight_decay=1e-4)),
+    Width(4, 4, Schedule(epochs=4, lr=0.04, weight_decay=1e-4, warm_up=0.05)),
+    Width(3, 3, Schedule(epochs=6, lr=0.04, weight_decay=5e-5, warm_up=0.05)),
+    Width(2, 2, Schedule(epochs=40, lr=0.06, weight_decay=3e-5, warm_up=0.05)),
 )
 
 
@@ -108,12 +93,9 @@ def trained(width: Width, seed: int) -> Tensor:
         distilled = distillation_loss(outputs, teacher(x), temperature=2.0)
         return 0.5 * cross_entropy(x, outputs, labels) + 0.5 * distilled
 
-    for index, schedule in enumerate(width.schedules):
-        if index:
-            torch.manual_seed(seed + index)
-        fit(qat, images("train"), schedule, loss=loss, name=f"{width.name}, schedule {index}")
-        save(qat, ANSWERS.folder / f"{width.name}-{seed}-trained-{index}.safetensors")
-    reestimate_batch_norm(qat, Augmented(images("train"), width.schedules[-1].batch_size))
+    fit(qat, images("train"), width.schedule, loss=loss, name=width.name)
+    save(qat, ANSWERS.folder / f"{width.name}-{seed}-trained.safetensors")
+    reestimate_batch_norm(qat, Augmented(images("train"), width.schedule.batch_size))
     q = zp.convert(qat)
     q.save(ANSWERS.folder / f"{width.name}-{seed}.safetensors")
     return right_of(q)

@@ -18,7 +18,7 @@ def test_the_page_shows_the_committed_results() -> None:
 
 
 REACHED = [
-    pytest.param(width.name, marks=pytest.mark.xfail(strict=True, reason="24 epochs: -2.35"))
+    pytest.param(width.name, marks=pytest.mark.xfail(strict=True, reason="40 epochs: -2.12"))
     if width.name == "W2A2"
     else width.name
     for width in WIDTHS
