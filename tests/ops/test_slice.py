@@ -52,6 +52,9 @@ def test_unbinding_is_a_slice_for_each_entry() -> None:
         lambda y: y[:, :, y.shape[2] // 2 :, 1 : y.shape[3] - 1],
         lambda y: y.narrow(2, 1, y.shape[2] - 2),
         lambda y: y.narrow(3, y.shape[3] // 2, 2),
+        lambda y: y.split([y.shape[2] - 3, 1, 2], 2)[1],
+        lambda y: y.split(y.shape[2] // 2 + 1, 2)[1],
+        lambda y: y.chunk(2, 3)[1],
     ],
 )
 def test_bounds_may_be_sizes_that_only_the_run_knows(function: Callable[[Tensor], Tensor]) -> None:
@@ -81,7 +84,7 @@ def test_an_index_that_only_the_run_knows_makes_an_island() -> None:
 
 
 def test_pieces_of_unknown_length_are_an_island() -> None:
-    graph = captured(lambda y: torch.cat(y.chunk(2, 3)[::-1], 1), inputs(6, 8))
+    graph = captured(lambda y: torch.cat(y.tensor_split(2, 3)[::-1], 1), inputs(6, 8))
     ((_, island),) = find(graph, Opaque)
     assert island.reason == "only the run knows how long its pieces are"
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Op
 from zeropoint.graph.value import UNKNOWN, Shape, Size, Value
-from zeropoint.ops.movement import Movement
+from zeropoint.ops.movement import Movement, taken_out
 
 INFER, KEEP, COMPUTED = -1, 0, -2
 
@@ -126,6 +126,13 @@ class SizeArithmetic(Op):
         computed = iter(sizes)
         operands = [next(computed) if number is None else number for number in self.numbers]
         return ARITHMETIC[self.function](*operands)
+
+
+def computed(to: Builder, function: str, *operands: int | Value) -> Value:
+    """The size that such arithmetic makes of numbers and of sizes that only the run knows."""
+    numbers, values = taken_out(operands)
+    op = SizeArithmetic(function, numbers)
+    return to.emit(op, *values, shape=(UNKNOWN,), type=Size(), name=f"{to.hint}.size")
 
 
 def size_of(to: Builder, shape: Shape, x: Value, axis: int) -> Value:

@@ -12,9 +12,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from zeropoint.graph.build import Builder
-from zeropoint.graph.value import UNKNOWN, Shape, Size, Value
+from zeropoint.graph.value import UNKNOWN, Shape, Value
 from zeropoint.ops.movement import Movement, Numbers, put_in, taken_out
-from zeropoint.ops.shape import SizeArithmetic, Squeeze
+from zeropoint.ops.shape import Squeeze, computed, size_of
 
 END = sys.maxsize
 """As torch spells the end of a dimension."""
@@ -72,12 +72,9 @@ def narrow(
     to: Builder, shape: Shape, x: Value, axis: int, start: int | Value, length: int | Value
 ) -> Value:
     """Capture of aten.narrow."""
-    if isinstance(start, int) and isinstance(length, int):
-        stop: int | Value = END if start < 0 and start + length == 0 else start + length
-    else:
-        numbers, operands = taken_out((start, length))
-        add = SizeArithmetic("add", numbers)
-        stop = to.emit(add, *operands, shape=(UNKNOWN,), type=Size(), name=f"{to.hint}.stop")
+    stop = _end(to, start, length)
+    if isinstance(start, int) and start < 0 and stop == 0:
+        stop = END
     return slice_(to, shape, x, axis, start, stop)
 
 
@@ -93,36 +90,79 @@ def select(to: Builder, shape: Shape, x: Value, axis: int, index: int | Value) -
 
 
 def split(
-    to: Builder, shapes: Sequence[Shape], x: Value, length: object, axis: int = 0
+    to: Builder, shapes: Sequence[Shape], x: Value, length: int | Value, axis: int = 0
 ) -> list[Value] | str:
-    """Capture of aten.split, split_with_sizes, chunk and tensor_split.
+    """Capture of aten.split."""
+    return _pieces(to, shapes, x, [length] * len(shapes), axis)
 
-    The pieces' lengths are read off the results.
-    """
+
+def chunk(
+    to: Builder, shapes: Sequence[Shape], x: Value, count: int, axis: int = 0
+) -> list[Value] | str:
+    """Capture of aten.chunk: pieces of ceil(size / count)."""
+    known = shapes[0][axis]
+    if isinstance(known, int):
+        return split(to, shapes, x, known, axis)
+    size = size_of(to, (), x, axis)
+    length = computed(to, "floordiv", computed(to, "add", size, count - 1), count)
+    return split(to, shapes, x, length, axis)
+
+
+def split_where_known(
+    to: Builder, shapes: Sequence[Shape], x: Value, places: object, axis: int = 0
+) -> list[Value] | str:
+    """Capture of aten.tensor_split, whose pieces' lengths are read off the results."""
+    return _pieces(to, shapes, x, [shape[axis] for shape in shapes], axis)
+
+
+def split_with_sizes(
+    to: Builder, shapes: Sequence[Shape], x: Value, lengths: Sequence[int | Value], axis: int = 0
+) -> list[Value] | str:
+    """Capture of aten.split_with_sizes; a length may be computed at run time."""
+    return _pieces(to, shapes, x, lengths, axis)
+
+
+def _pieces(
+    to: Builder,
+    shapes: Sequence[Shape],
+    x: Value,
+    lengths: Sequence[int | str | Value],
+    axis: int,
+) -> list[Value] | str:
+    """Slices of those lengths, one after the other; the last goes to the end."""
     axis %= len(x.shape)
-    start, pieces = 0, []
-    for index, shape in enumerate(shapes):
-        extent, is_last = shape[axis], index == len(shapes) - 1
-        if not isinstance(extent, int) and not is_last:
+    start: int | Value = 0
+    pieces = []
+    for shape, length in zip(shapes[:-1], lengths[:-1], strict=True):
+        if isinstance(length, str):
             return "only the run knows how long its pieces are"
-        stop = END if is_last or not isinstance(extent, int) else start + extent
+        stop = _end(to, start, length)
         pieces.append(slice_(to, shape, x, axis, start, stop))
         start = stop
-    return pieces
+    return [*pieces, slice_(to, shapes[-1], x, axis, start)]
+
+
+def _end(to: Builder, start: int | Value, length: int | Value) -> int | Value:
+    """start + length, computed by the run if one of them is."""
+    if isinstance(start, int) and isinstance(length, int):
+        return start + length
+    if start == 0:
+        return length
+    return computed(to, "add", start, length)
 
 
 def horizontal_split(
     to: Builder, shapes: Sequence[Shape], x: Value, pieces: object
 ) -> list[Value] | str:
     """Capture of aten.hsplit."""
-    return split(to, shapes, x, pieces, 1 if len(x.shape) > 1 else 0)
+    return split_where_known(to, shapes, x, pieces, 1 if len(x.shape) > 1 else 0)
 
 
 def vertical_split(
     to: Builder, shapes: Sequence[Shape], x: Value, pieces: object
 ) -> list[Value] | str:
     """Capture of aten.vsplit."""
-    return split(to, shapes, x, pieces, 0)
+    return split_where_known(to, shapes, x, pieces, 0)
 
 
 def unbind(to: Builder, shapes: Sequence[Shape], x: Value, axis: int = 0) -> list[Value]:
@@ -137,14 +177,14 @@ CAPTURES: dict[str, Callable[..., Value | list[Value] | str]] = {
     "aten.narrow.default": narrow,
     "aten.select.int": select,
     "aten.split.Tensor": split,
-    "aten.split.sizes": split,
-    "aten.split_with_sizes.default": split,
-    "aten.chunk.default": split,
-    "aten.unsafe_chunk.default": split,
+    "aten.split.sizes": split_with_sizes,
+    "aten.split_with_sizes.default": split_with_sizes,
+    "aten.chunk.default": chunk,
+    "aten.unsafe_chunk.default": chunk,
     "aten.unsafe_split.Tensor": split,
-    "aten.unsafe_split_with_sizes.default": split,
-    "aten.tensor_split.sections": split,
-    "aten.tensor_split.indices": split,
+    "aten.unsafe_split_with_sizes.default": split_with_sizes,
+    "aten.tensor_split.sections": split_where_known,
+    "aten.tensor_split.indices": split_where_known,
     "aten.hsplit.int": horizontal_split,
     "aten.hsplit.array": horizontal_split,
     "aten.vsplit.int": vertical_split,
