@@ -34,9 +34,11 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "ranges": lambda parameters: torch.optim.SGD(parameters, 0.02, momentum=0.9),
 }
 RECIPES = {
-    "mse": Recipe(),
-    "min and max": Recipe(activations=TensorSpec(4, symmetric=True, calibrator=MinMax())),
-    "percentile": Recipe(activations=TensorSpec(calibrator=Percentile(99.0))),
+    "mse": Recipe(gptq=False),
+    "min and max": Recipe(
+        activations=TensorSpec(4, symmetric=True, calibrator=MinMax()), gptq=False
+    ),
+    "percentile": Recipe(activations=TensorSpec(calibrator=Percentile(99.0)), gptq=False),
 }
 
 Result = dict[str, Any]
@@ -73,6 +75,7 @@ def calibrated(batches: list[Tensor]) -> dict[str, Result]:
         name: integers(zp.quantize(settled(Residual()), batches, wish, engine="reference"))
         for name, wish in RECIPES.items()
     }
+    made["gptq"] = integers(zp.quantize(settled(Residual()), batches, engine="reference"))
     made["statistics"] = histograms(zp.observe(settled(Residual()), batches))
     qat = zp.prepare_qat(settled(Residual()), batches, recipe(4), engine="reference")
     made["training"] = dict(qat.state_dict())
@@ -190,6 +193,18 @@ def test_half_the_data_each_makes_the_plan_of_all_of_it(ranks: list[Result], wha
     expected = alone_calibrated()[what]
     for found in ranks:
         assert_same(found["calibrated"][what], expected)
+
+
+def test_all_processes_round_weights_alike(ranks: list[Result]) -> None:
+    """As one process with all the data, but for sums of float32 in another order."""
+    first, second = (found["calibrated"]["gptq"] for found in ranks)
+    assert_same(first, second)
+    alone, nearest = (alone_calibrated()[name] for name in ("gptq", "mse"))
+    assert first["plan"] == alone["plan"]
+    weights = [name for name in first if name.endswith("weight")]
+    others = sum(int((first[name] != alone[name]).sum()) for name in weights)
+    moved = sum(int((alone[name] != nearest[name]).sum()) for name in weights)
+    assert others < moved / 4
 
 
 ALONE: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from zeropoint.errors import CalibrationError
 from zeropoint.graph.channels_last import as_channels_last, channels_last
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role
-from zeropoint.graph.walk import walk
+from zeropoint.graph.walk import Listener, walk
 from zeropoint.observe.calibrator import grid_of, grid_over
 from zeropoint.observe.histogram import NotFinite
 from zeropoint.observe.min_max import MinMax
@@ -54,9 +54,12 @@ def calibrate(graph: Graph, batches: Iterable[Inputs], recipe: Recipe, target: T
 
 
 def observe(
-    graph: Graph, batches: Iterable[Inputs], names: Iterable[str]
+    graph: Graph, batches: Iterable[Inputs], names: Iterable[str], also: Listener | None = None
 ) -> dict[str, Observation]:
-    """What each named value holds over all batches, in one pass; constants hold what they hold."""
+    """What each named value holds over all batches, in one pass; constants hold what they hold.
+
+    `also` is told of every value.
+    """
     axes = channel_axes(graph)
     observations = {
         name: Observation(axes=axes.get(name, ())) for name in names if name not in graph.constants
@@ -66,6 +69,8 @@ def observe(
     def listen(name: str, x: Any) -> None:
         if name in observations:
             observations[name].add(x)
+        if also is not None:
+            also(name, x)
 
     for inputs in batches:  # the user's code: not in inference mode
         with torch.inference_mode():

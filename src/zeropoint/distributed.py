@@ -26,13 +26,17 @@ def largest(x: Tensor) -> Tensor:
     return x
 
 
-def mean(x: Tensor) -> Tensor:
-    """The elementwise mean over all processes, the same on each."""
+def summed(x: Tensor) -> Tensor:
+    """The elementwise sum over all processes, the same on each."""
     if processes() > 1:
         x = x.contiguous()
         dist.all_reduce(x)
-        x = x / processes()
     return x
+
+
+def mean(x: Tensor) -> Tensor:
+    """The elementwise mean over all processes, the same on each."""
+    return summed(x) / processes() if processes() > 1 else x
 
 
 def total(count: int) -> int:

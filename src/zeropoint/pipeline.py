@@ -27,6 +27,7 @@ from zeropoint.execute.engines import choose_engine
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.macs import count_macs
 from zeropoint.graph.value import Plain, Shape
+from zeropoint.graph.walk import Listener
 from zeropoint.lower import lower
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.merging import merged
@@ -41,6 +42,7 @@ from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
 from zeropoint.refine.bias_correction import correct_biases
+from zeropoint.refine.gptq import Collector, Moments, round_weights
 from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
 
@@ -61,7 +63,8 @@ def quantize(
 
     `loader` yields batches as for training: x, (x, y) or {"image": x, ...}, images as float32 NCHW;
     `samples` of them are looked at. In its place may stand what zeropoint.observe made of it: then
-    no data are needed. The model is not changed. Raises CaptureError, RecipeError,
+    no data are needed, and weights are rounded to the nearest, since how inputs go together is not
+    known. The model is not changed. Raises CaptureError, RecipeError,
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     clock = Clock()
@@ -69,7 +72,8 @@ def quantize(
     with clock.stage("lower"):
         (progress or silent)("lower", 0, None)
         wish = recipe or Recipe()
-        corrected = correct_biases(made.graph, made.plan, made.observations, wish)
+        rounded = round_weights(made.graph, made.plan, made.moments, wish)
+        corrected = correct_biases(made.graph, made.plan, made.observations, wish, rounded)
         program = lower(corrected, made.plan, made.provenance)
     with clock.stage("prepare"):
         (progress or silent)("prepare", 0, None)
@@ -89,6 +93,7 @@ class Calibrated:
     graph: Graph
     assignment: Assignment
     observations: Mapping[str, Observation]
+    moments: Mapping[str, Moments]
     plan: Plan
     target: Target
     provenance: Provenance
@@ -130,12 +135,16 @@ def calibrated(
         macs = count_macs(graph, one)
     with clock.stage("calibrate"):
         assignment = assign(graph, recipe, target)
+        moments: Mapping[str, Moments] = {}
         if isinstance(data, Statistics):
             data.check(_places_for(data, captured, graph), data.weights)
             observations = with_copies(graph, data.observations)
         else:
             names = dict.fromkeys([*assignment.own, *channel_axes(graph)])
-            observations = data.observe(graph, names, "calibrate", report)
+            collector = Collector(graph, recipe) if not for_training else None
+            listen = collector.listen if collector else None
+            observations = data.observe(graph, names, "calibrate", report, listen)
+            moments = collector.of_all_processes() if collector else {}
         plan = choose(graph, assignment, observations, target)
         assignment = as_planned(assignment, plan)
     provenance = Provenance(
@@ -148,7 +157,7 @@ def calibrated(
         input_shapes=tuple(tuple(x.shape) for x in one),
         macs=macs,
     )
-    return Calibrated(captured, graph, assignment, observations, plan, target, provenance)
+    return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
 
 
 def observe(
@@ -229,7 +238,12 @@ class Data:
         check_inputs(self.example, "batch 0 of the loader")
 
     def observe(
-        self, graph: Graph, names: Iterable[str], stage: str, report: Progress
+        self,
+        graph: Graph,
+        names: Iterable[str],
+        stage: str,
+        report: Progress,
+        also: Listener | None = None,
     ) -> Mapping[str, Observation]:
         """What the named values hold, in one pass over the samples."""
         shapes = {
@@ -244,7 +258,7 @@ class Data:
         chosen = calibration_batches(self._batches, shapes, self._most, count)
         originals = [name for name in names if not _is_copy(graph, name)]
         originals += [graph.producers[name].inputs[0] for name in names if _is_copy(graph, name)]
-        observations = merged(observe_values(graph, chosen, dict.fromkeys(originals)))
+        observations = merged(observe_values(graph, chosen, dict.fromkeys(originals), also))
         self.samples = total(self.samples)
         return with_copies(graph, observations)
 

@@ -51,6 +51,9 @@ class Recipe:
     `bias_correction` takes off each bias what the rounding of its layer's weights shifts, in the
     mean over the samples.
 
+    `gptq` rounds each weight up or down so that it makes up for the errors of those before it, as
+    far as the samples show that it can; Statistics do not show it.
+
     `residuals`, if given, is for the values that additions read and write: a residual stream of
     more bits than the layers' operands, which then are a requantized copy of it.
     """
@@ -60,6 +63,7 @@ class Recipe:
     residuals: TensorSpec | None = None
     overrides: Mapping[str | type[nn.Module], "Recipe | None"] = field(default_factory=dict)
     bias_correction: bool = True
+    gptq: bool = True
 
     def __post_init__(self) -> None:
         for kind, spec in (("activations", self.activations), ("residuals", self.residuals)):

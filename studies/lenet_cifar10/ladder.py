@@ -58,8 +58,9 @@ RECIPES = {
         weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()),
         activations=MIN_MAX,
         bias_correction=False,
+        gptq=False,
     ),
-    "zeropoint, min-max": zp.Recipe(activations=MIN_MAX, bias_correction=False),
+    "zeropoint, min-max": zp.Recipe(activations=MIN_MAX, bias_correction=False, gptq=False),
     "zeropoint": zp.Recipe(),
 }
 """From the report's choices to the default recipe."""

@@ -7,7 +7,7 @@ papers keep in float, have 8 bits here; everything else has the bits of its colu
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -86,7 +86,7 @@ def trained(width: Width, seed: int) -> Tensor:
     does, in less than half of the time.
     """
     torch.manual_seed(seed)
-    teacher = zp.quantize(float_network(), calibration(), of(WIDTHS[0]))
+    teacher = zp.quantize(float_network(), calibration(), replace(of(WIDTHS[0]), gptq=False))
     qat = in_channels_last(zp.prepare_qat(float_network(), calibration(), of(width)))
 
     def loss(x: Tensor, outputs: Tensor, labels: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from zeropoint.progress import silent
 from zeropoint.refine.bias_correction import correct_biases
 
 COARSE = zp.TensorSpec(bits=4, symmetric=True, granularity=zp.PerChannel())
-RECIPE = zp.Recipe(weights=COARSE)
+RECIPE = zp.Recipe(weights=COARSE, gptq=False)
 
 
 class Tokens(nn.Module):
@@ -100,7 +100,7 @@ def test_a_network_is_nearer_to_its_float_model(kind: type[nn.Module]) -> None:
 
 def test_an_override_decides_for_its_layer() -> None:
     model, x = seeded(nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))), positive()
-    kept = zp.Recipe(COARSE, bias_correction=False)
+    kept = zp.Recipe(COARSE, bias_correction=False, gptq=False)
     recipe = zp.Recipe(COARSE, overrides={"2": kept})
     made = made_of(model, x, recipe)
     graph = correct_biases(made.graph, made.plan, made.observations, recipe)
@@ -128,7 +128,7 @@ def test_statistics_correct_as_the_loader_does(tmp_path: object) -> None:
     model, x = seeded(MobileNetLike()), images(32)
     path = f"{tmp_path}/statistics.safetensors"
     zp.observe(model, [x]).save(path)
-    ours = zp.quantize(model, zp.Statistics.load(path), engine="reference").program
-    theirs = zp.quantize(model, [x], engine="reference").program
+    ours = zp.quantize(model, zp.Statistics.load(path), RECIPE, engine="reference").program
+    theirs = zp.quantize(model, [x], RECIPE, engine="reference").program
     for name, tensor in theirs.graph.constants.items():
         assert torch.equal(ours.graph.constants[name], tensor), name

@@ -28,10 +28,18 @@ from zeropoint.recipe import Recipe
 
 
 def correct_biases(
-    graph: Graph, plan: Plan, observations: Mapping[str, Observation], recipe: Recipe
+    graph: Graph,
+    plan: Plan,
+    observations: Mapping[str, Observation],
+    recipe: Recipe,
+    rounded: Graph | None = None,
 ) -> Graph:
-    """The float graph whose layers, with weights on the plan's grids, have the means they had."""
-    constants = dict(graph.constants)
+    """The graph whose layers, with weights on the plan's grids, have the means they had in `graph`.
+
+    `rounded` is the graph with its weights as they are going to be, if they are not the nearest.
+    """
+    result = rounded or graph
+    constants = dict(result.constants)
     for node in graph.nodes:
         axis, asked = channels_read(node), recipe.for_layer(node.origin)
         if axis is None or asked is None or not asked.bias_correction:
@@ -40,9 +48,9 @@ def correct_biases(
         means = None if observation is None else observation.means(axis)
         if means is not None and _is_rounded(graph, plan, node):
             bias = graph.constants[node.inputs[2]]
-            shifted = bias.to(torch.float64) - shift(graph, plan, node, means)
+            shifted = bias.to(torch.float64) - shift(graph, plan, node, means, constants)
             constants[node.inputs[2]] = shifted.to(bias.dtype)
-    return replace(graph, constants=constants)
+    return replace(result, constants=constants)
 
 
 def _is_rounded(graph: Graph, plan: Plan, node: Node) -> bool:
@@ -51,11 +59,14 @@ def _is_rounded(graph: Graph, plan: Plan, node: Node) -> bool:
     return constant and node.output not in plan.reasons and weight in plan.entries
 
 
-def shift(graph: Graph, plan: Plan, node: Node, means: Tensor) -> Tensor:
+def shift(
+    graph: Graph, plan: Plan, node: Node, means: Tensor, rounded: Mapping[str, Tensor]
+) -> Tensor:
     """How far the layer's results lie from where they should, in the mean: float64, a channel."""
     weight = graph.constants[node.inputs[1]].detach().to(torch.float64)
     grid = plan.entries[node.inputs[1]].params
-    error = dequantize(quantize(weight, grid), grid).to(torch.float64) - weight
+    near = rounded[node.inputs[1]].detach().to(torch.float64)
+    error = dequantize(quantize(near, grid), grid).to(torch.float64) - weight
     rows = error.flatten(2).sum(2) if error.ndim > 2 else error  # (O, C / groups)
     if isinstance(node.op, ConvTranspose):
         rows = rows / math.prod(node.op.stride)  # of the taps only these meet an element

@@ -229,9 +229,10 @@ def test_the_scatter_holds_both_networks_numbers(analysis: Analysis) -> None:
 @pytest.fixture(scope="module")
 def poor() -> tuple[nn.Module, zp.Recipe, Analysis]:
     """A network with several problems: one scale for all channels, clipping, few bits."""
-    coarse = zp.Recipe(activations=zp.TensorSpec(bits=5), bias_correction=False)
+    coarse = zp.Recipe(activations=zp.TensorSpec(bits=5), bias_correction=False, gptq=False)
     recipe = zp.Recipe(
         bias_correction=False,
+        gptq=False,
         weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()),
         activations=zp.TensorSpec(calibrator=zp.Percentile(98.0)),
         overrides={"conv2": coarse},
