@@ -7,21 +7,13 @@ from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.arithmetic.requantize import Float32
 from zeropoint.execute.onednn.joining import Joining
 from zeropoint.execute.onednn.layout import channels_last
-from zeropoint.execute.onednn.library import Library, find_library
+from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.primitive import Pool
 from zeropoint.graph.op import Signature
 from zeropoint.ops.concat import Concat
 
 Y = per_tensor(0.05, 100, UINT8)
 OTHER = per_tensor(0.031, 7, UINT8)
-
-
-@pytest.fixture
-def library() -> Library:
-    found = find_library()
-    if found is None:
-        pytest.skip("this torch does not show oneDNN's functions")
-    return found
 
 
 def codes(*shape: int) -> Tensor:

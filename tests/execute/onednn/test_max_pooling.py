@@ -5,20 +5,12 @@ import torch
 from torch import Tensor
 
 from zeropoint.errors import EngineError
-from zeropoint.execute.onednn.library import Library, find_library
+from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.max_pooling import MaxPooling
 from zeropoint.execute.onednn.primitive import Pool
 from zeropoint.execute.onednn.window import Window
 
 LAST = torch.channels_last
-
-
-@pytest.fixture
-def library() -> Library:
-    found = find_library()
-    if found is None:
-        pytest.skip("this torch does not show oneDNN's functions")
-    return found
 
 
 def pooling(library: Library, size: int = 3, stride: int = 2, padding: int = 1) -> MaxPooling:

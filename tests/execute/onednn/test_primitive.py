@@ -42,3 +42,14 @@ def test_every_thread_has_memory_of_its_own() -> None:
     with ThreadPoolExecutor(1) as other:
         theirs = other.submit(pool.take, SHAPE).result()
     assert theirs.data_ptr() != mine.data_ptr()
+
+
+def test_temporary_memory_is_shared_within_a_thread_and_grows() -> None:
+    pool = Pool()
+    first = pool.scratch(100)
+    assert len(first) >= 100
+    assert pool.scratch(50) is first
+    assert len(pool.scratch(1000)) >= 1000
+    with ThreadPoolExecutor(1) as other:
+        theirs = other.submit(pool.scratch, 1000).result()
+    assert theirs.data_ptr() != pool.scratch(1000).data_ptr()

@@ -1,21 +1,12 @@
-import pytest
 import torch
 
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor, quantize
-from zeropoint.execute.onednn.library import Library, find_library
+from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.primitive import Pool
 from zeropoint.execute.onednn.quantization import Quantization
 
 LAST = torch.channels_last
-
-
-@pytest.fixture
-def library() -> Library:
-    found = find_library()
-    if found is None:
-        pytest.skip("this torch does not show oneDNN's functions")
-    return found
 
 
 def test_quantizing_goes_from_any_layout_to_channels_last(library: Library) -> None:

@@ -9,6 +9,7 @@ One image is one execution: oneDNN has no fast kernel for numbers that differ be
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, U8, strided
 from zeropoint.execute.onednn.descriptors import images as image_layout
 from zeropoint.execute.onednn.library import Library
@@ -61,22 +62,10 @@ class Gate(Primitive):
     def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
         library = self._library
         source, target = image_layout(library, shape, U8), image_layout(library, shape, U8)
-        attributes, post = library.create("primitive_attr"), library.create("post_ops")
-        library.call("post_ops_append_binary", post, ADD, self._row)
-        for bound in self._bounds:
-            library.call("post_ops_append_eltwise", post, *bound)
-        library.call("primitive_attr_set_post_ops", attributes, post)
-        description = library.create(
-            "primitive_desc",
-            library.engine,
-            MUL,
-            source,
-            self._row,
-            target,
-            attributes,
-            by="binary_primitive_desc_create",
-        )
-        library.call("post_ops_destroy", post)
-        library.call("primitive_attr_destroy", attributes)
+        with Attributes(library) as attributes:
+            attributes.post_op("binary", ADD, self._row)
+            attributes.functions(self._bounds)
+            ends = (source, self._row, target)
+            description = attributes.description("binary", library.engine, MUL, *ends)
         handle = library.create("primitive", description)
         return Made(library, handle, description, source, target, shape, self._constants)

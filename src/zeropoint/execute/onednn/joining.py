@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S32, U8, strided
 from zeropoint.execute.onednn.elementwise import Affine
 from zeropoint.execute.onednn.library import Library
@@ -74,19 +75,9 @@ class Regridding(Primitive):
         library = self._library
         source = strided(library, shape, strides, U8)
         target = strided(library, shape, self._strides, U8)
-        attributes = library.create("primitive_attr")
-        for kind in (SRC, DST):
-            library.call("primitive_attr_set_scales_mask", attributes, kind, 0)
-            library.call("primitive_attr_set_zero_points_mask", attributes, kind, 0)
-        description = library.create(
-            "primitive_desc",
-            source,
-            library.engine,
-            target,
-            library.engine,
-            attributes,
-            by="reorder_primitive_desc_create",
-        )
-        library.call("primitive_attr_destroy", attributes)
+        with Attributes(library) as attributes:
+            attributes.grid(SRC, DST)
+            ends = (source, library.engine, target, library.engine)
+            description = attributes.description("reorder", *ends)
         handle = library.create("primitive", description)
         return Made(library, handle, description, source, target, shape, tuple(self._constants))

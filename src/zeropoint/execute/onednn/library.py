@@ -40,6 +40,7 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "primitive_attr_set_scales_mask": (c_void_p, c_int, c_int),
     "primitive_attr_set_zero_points_mask": (c_void_p, c_int, c_int),
     "primitive_attr_set_post_ops": (c_void_p, c_void_p),
+    "primitive_attr_set_scratchpad_mode": (c_void_p, c_int),
     "post_ops_create": (HANDLE,),
     "post_ops_destroy": (c_void_p,),
     "post_ops_append_eltwise": (c_void_p, c_int, c_float, c_float),

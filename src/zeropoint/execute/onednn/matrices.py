@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S8, S32, U8, strided
 from zeropoint.execute.onednn.elementwise import requantize_sum
 from zeropoint.execute.onednn.library import Library
@@ -118,31 +119,14 @@ class Product(Primitive):
         weights = strided(library, [batch, length, columns], [length * columns, *steps], S8)
         kind = U8 if self._narrow else F32
         target = strided(library, output, [rows * columns, columns, 1], kind)
-        description = library.create(
-            "primitive_desc",
-            library.engine,
-            source,
-            weights,
-            None,
-            target,
-            attributes := self._attributes(),
-            by="matmul_primitive_desc_create",
-        )
-        library.call("primitive_attr_destroy", attributes)
+        with Attributes(library) as attributes:
+            attributes.grid(*((SRC, WEIGHTS, DST) if self._narrow else (SRC, WEIGHTS)))
+            if self._narrow and self._y.high < 255:
+                top = (self._y.high - int(self._y.zero_point)) * self._y.scale.item()
+                attributes.functions([clip(None, top)])
+            ends = (source, weights, None, target)
+            description = attributes.description("matmul", library.engine, *ends)
         handle = library.create("primitive", description)
         nothing = torch.empty(0, dtype=torch.int8)
         constants = (*self._constants, (WEIGHTS, weights, nothing))
         return Made(library, handle, description, source, target, output, constants)
-
-    def _attributes(self) -> object:
-        library = self._library
-        attributes, post = library.create("primitive_attr"), library.create("post_ops")
-        for kind in (SRC, WEIGHTS, DST) if self._narrow else (SRC, WEIGHTS):
-            library.call("primitive_attr_set_scales_mask", attributes, kind, 0)
-            library.call("primitive_attr_set_zero_points_mask", attributes, kind, 0)
-        if self._narrow and self._y.high < 255:
-            top = (self._y.high - int(self._y.zero_point)) * self._y.scale.item()
-            library.call("post_ops_append_eltwise", post, *clip(None, top))
-        library.call("primitive_attr_set_post_ops", attributes, post)
-        library.call("post_ops_destroy", post)
-        return attributes

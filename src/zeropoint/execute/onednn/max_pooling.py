@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import U8, c_array, images
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.primitive import INFERENCE, Made, Pool, Primitive
@@ -22,20 +23,17 @@ class MaxPooling(Primitive):
         library, w = self._library, self._window
         output = (*shape[:2], *windows(shape[2:], self._kernel, w))
         source, target = images(library, shape, U8), images(library, output, U8)
-        description = library.create(
-            "primitive_desc",
-            library.engine,
-            INFERENCE,
-            MAX_POOLING,
-            source,
-            target,
-            c_array(w.stride),
-            c_array(self._kernel),
-            c_array([d - 1 for d in w.dilation]),
-            c_array(w.padding),
-            c_array(padding_after(shape[2:], output[2:], self._kernel, w)),
-            None,
-            by="pooling_forward_primitive_desc_create",
-        )
+        after = padding_after(shape[2:], output[2:], self._kernel, w)
+        places = (w.stride, self._kernel, [d - 1 for d in w.dilation], w.padding, after)
+        with Attributes(library) as attributes:
+            description = attributes.description(
+                "pooling_forward",
+                library.engine,
+                INFERENCE,
+                MAX_POOLING,
+                source,
+                target,
+                *map(c_array, places),
+            )
         handle = library.create("primitive", description)
         return Made(library, handle, description, source, target, output)

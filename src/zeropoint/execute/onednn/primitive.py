@@ -17,7 +17,8 @@ from zeropoint.execute.onednn.layout import empty
 from zeropoint.execute.onednn.library import Library
 
 INFERENCE = 96
-SRC, DST, WEIGHTS, BIAS, SCALES, ZERO_POINTS = 1, 17, 33, 41, 4096, 8192
+SRC, DST, WEIGHTS, BIAS, SCRATCHPAD, SCALES, ZERO_POINTS = 1, 17, 33, 41, 80, 4096, 8192
+QUERY_SCRATCHPAD = 136
 
 SHAPES_KEPT = 64
 """Primitives are kept for so many input shapes; then all are made anew as they come."""
@@ -36,6 +37,7 @@ class Pool(threading.local):
     def __init__(self) -> None:
         self._free: dict[tuple[int, ...], list[Tensor]] = {}
         self._inputs: tuple[tuple[int, ...], ...] = ()
+        self._scratch = torch.empty(0, dtype=torch.uint8)
 
     def begin(self, inputs: tuple[tuple[int, ...], ...]) -> None:
         """A call with inputs of these shapes starts; what other shapes have left is let go."""
@@ -48,6 +50,12 @@ class Pool(threading.local):
         if free:
             return free.pop()
         return empty(shape, torch.uint8)
+
+    def scratch(self, size: int) -> Tensor:
+        """Bytes that any primitive of this thread may write to while it runs."""
+        if len(self._scratch) < size:
+            self._scratch = torch.empty(size, dtype=torch.uint8)
+        return self._scratch
 
     def give(self, image: Tensor) -> None:
         """Take back an image that nothing refers to any more."""
@@ -121,19 +129,23 @@ class Primitive(ABC):
                 made = self._made[key]
             if len(mine) >= SHAPES_KEPT:
                 mine.clear()
-            found = mine[key] = _Bound(self._library, made)
+            found = mine[key] = _Bound(self._library, made, self._pool)
         return found
 
 
 class _Bound:
     """A primitive with one thread's memory objects."""
 
-    def __init__(self, library: Library, made: Made) -> None:
+    def __init__(self, library: Library, made: Made, pool: Pool) -> None:
         self._library, self.made = library, made
         self._x, self._y = self._memory(made.source, None), self._memory(made.target, None)
         memories = {SRC: self._x, DST: self._y}
         for kind, descriptor, tensor in made.constants:
             memories[kind] = self._memory(descriptor, tensor)
+        needed = library.query_md(made.description, QUERY_SCRATCHPAD, 0)
+        if needed and library.md_size(needed):
+            self._scratch = pool.scratch(library.md_size(needed))
+            memories[SCRATCHPAD] = self._memory(needed, self._scratch)
         self._memories = list(memories.values())
         self._by_kind = memories
         self._count = len(memories)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import (
     F32,
     S8,
@@ -102,7 +103,7 @@ class Product(Primitive):
         output = self._output_shape(shape)
         source = images(library, shape, U8)
         target = images(library, output, F32 if self._epilogue.scale is None else U8)
-        with _Attributes(library, self._epilogue, self._scales_mask()) as attributes:
+        with self._attributes() as attributes:
             if self._window is None:
                 description = self._matmul(source, target, attributes)
             else:
@@ -111,6 +112,17 @@ class Product(Primitive):
         constants = (*self._constants, (WEIGHTS, weights, self._laid_out(weights)))
         handle = library.create("primitive", description)
         return Made(library, handle, description, source, target, output, constants)
+
+    def _attributes(self) -> Attributes:
+        attributes, epilogue = Attributes(self._library), self._epilogue
+        attributes.grid(SRC)
+        attributes.scales(WEIGHTS, self._scales_mask())
+        if epilogue.scale is not None:
+            attributes.grid(DST)
+        if epilogue.residual is not None:
+            attributes.post_op("sum", *epilogue.residual, U8)
+        attributes.functions(epilogue.functions)
+        return attributes
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         channels = self._weight.shape[0]
@@ -139,7 +151,7 @@ class Product(Primitive):
         self,
         source: c_void_p,
         target: c_void_p,
-        attributes: c_void_p,
+        attributes: Attributes,
         shape: tuple[int, ...],
         output: tuple[int, ...],
     ) -> c_void_p:
@@ -161,8 +173,8 @@ class Product(Primitive):
             c_array(w.padding),
             c_array(after),
         )
-        return library.create(
-            "primitive_desc",
+        return attributes.description(
+            f"{by}_forward",
             library.engine,
             INFERENCE,
             algorithm,
@@ -171,25 +183,14 @@ class Product(Primitive):
             bias,
             target,
             *windows,
-            attributes,
-            by=f"{by}_forward_primitive_desc_create",
         )
 
-    def _matmul(self, source: c_void_p, target: c_void_p, attributes: c_void_p) -> c_void_p:
+    def _matmul(self, source: c_void_p, target: c_void_p, attributes: Attributes) -> c_void_p:
         library = self._library
         dims, _ = self._weight_dims()
         weights = any_layout(library, dims)
         bias = strided(library, [1, dims[1]], [dims[1], 1], F32)
-        return library.create(
-            "primitive_desc",
-            library.engine,
-            source,
-            weights,
-            bias,
-            target,
-            attributes,
-            by="matmul_primitive_desc_create",
-        )
+        return attributes.description("matmul", library.engine, source, weights, bias, target)
 
     def _laid_out(self, wanted: int) -> Tensor:
         """The weights in a layout; shapes that want the same share one copy."""
@@ -223,31 +224,3 @@ class Product(Primitive):
         copy = library.create("memory_desc", wanted, by="memory_desc_clone")
         self._layouts.append((copy, buffer))  # `wanted` goes with its primitive, the copy stays
         return buffer
-
-
-class _Attributes:
-    """Scales, zero points and post-operations of a primitive, for as long as it is being made."""
-
-    def __init__(self, library: Library, epilogue: Epilogue, weights_mask: int) -> None:
-        self._library = library
-        self._handle = library.create("primitive_attr")
-        self._post = library.create("post_ops")
-        scales, zeros = "primitive_attr_set_scales_mask", "primitive_attr_set_zero_points_mask"
-        library.call(scales, self._handle, SRC, 0)
-        library.call(scales, self._handle, WEIGHTS, weights_mask)
-        library.call(zeros, self._handle, SRC, 0)
-        if epilogue.scale is not None:
-            library.call(scales, self._handle, DST, 0)
-            library.call(zeros, self._handle, DST, 0)
-        if epilogue.residual is not None:
-            library.call("post_ops_append_sum", self._post, *epilogue.residual, U8)
-        for function in epilogue.functions:
-            library.call("post_ops_append_eltwise", self._post, *function)
-        library.call("primitive_attr_set_post_ops", self._handle, self._post)
-
-    def __enter__(self) -> c_void_p:
-        return self._handle
-
-    def __exit__(self, *error: object) -> None:
-        self._library.call("post_ops_destroy", self._post)
-        self._library.call("primitive_attr_destroy", self._handle)

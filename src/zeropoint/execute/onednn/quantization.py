@@ -5,6 +5,7 @@ from ctypes import c_void_p
 import torch
 from torch import Tensor
 
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S32, U8, images, row_major, strided, vector
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.primitive import DST, SCALES, ZERO_POINTS, Made, Pool, Primitive
@@ -29,18 +30,9 @@ class Quantization(Primitive):
         source = strided(library, shape, strides, F32)
         rows = strided(library, shape, row_major(shape), U8)
         target = images(library, shape, U8) if self._channels_last else rows
-        attributes = library.create("primitive_attr")
-        library.call("primitive_attr_set_scales_mask", attributes, DST, 0)
-        library.call("primitive_attr_set_zero_points_mask", attributes, DST, 0)
-        description = library.create(
-            "primitive_desc",
-            source,
-            library.engine,
-            target,
-            library.engine,
-            attributes,
-            by="reorder_primitive_desc_create",
-        )
-        library.call("primitive_attr_destroy", attributes)
+        with Attributes(library) as attributes:
+            attributes.grid(DST)
+            ends = (source, library.engine, target, library.engine)
+            description = attributes.description("reorder", *ends)
         handle = library.create("primitive", description)
         return Made(library, handle, description, source, target, shape, self._constants)

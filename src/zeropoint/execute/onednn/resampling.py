@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import U8, images
 from zeropoint.execute.onednn.elementwise import requantize_sum
 from zeropoint.execute.onednn.layout import channels_last
@@ -109,22 +110,16 @@ class Resampling(Primitive):
         library = self._library
         output = (*shape[:2], *self._size)
         source, target = images(library, shape, U8), images(library, output, U8)
-        attributes, post = library.create("primitive_attr"), library.create("post_ops")
-        for function in self._post_ops:
-            library.call("post_ops_append_eltwise", post, *function)
-        library.call("primitive_attr_set_post_ops", attributes, post)
-        description = library.create(
-            "primitive_desc",
-            library.engine,
-            INFERENCE,
-            RESAMPLING_LINEAR,
-            None,
-            source,
-            target,
-            attributes,
-            by="resampling_forward_primitive_desc_create",
-        )
-        library.call("post_ops_destroy", post)
-        library.call("primitive_attr_destroy", attributes)
+        with Attributes(library) as attributes:
+            attributes.functions(self._post_ops)
+            description = attributes.description(
+                "resampling_forward",
+                library.engine,
+                INFERENCE,
+                RESAMPLING_LINEAR,
+                None,
+                source,
+                target,
+            )
         handle = library.create("primitive", description)
         return Made(library, handle, description, source, target, output)
