@@ -19,6 +19,7 @@ from zeropoint.arithmetic.requantize import (
     FixedPoint,
     Float32,
     Grid,
+    Nudged,
     Term,
 )
 
@@ -224,3 +225,17 @@ def test_a_function_of_the_largest_accumulators_saturates(arithmetic: Arithmetic
     ends = term([-(2**31), 2**31 - 1], 0.5)
     assert applied(arithmetic, torch.tanh, ends) == [round(40 - 1 / 0.031), round(40 + 1 / 0.031)]
     assert applied(arithmetic, torch.neg, ends) == [255, 0]
+
+
+@given(accumulators, ratios)
+def test_numbers_that_are_not_nudged_are_those_of_float32(values: list[int], ratio: float) -> None:
+    ours, plain = (steps(each, term(values, ratio)) for each in (Nudged(0.0), Float32()))
+    assert ours == plain
+
+
+@pytest.mark.parametrize(("by", "expected"), [(-(2.0**-12), 4), (0.0, 4), (2.0**-12, 5)])
+def test_a_nudge_decides_a_tie(by: float, expected: int) -> None:
+    assert steps(Nudged(by), term([9], 0.5)) == [expected]
+    y = per_tensor(2.0, 0, UINT8)
+    found = Nudged(by).apply(lambda real: real - 1.0, [term([10], 1.0)], y)
+    assert found.tolist() == [expected]

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 import zeropoint as zp
 from tests.nets import Residual, images, seeded
+from zeropoint.arithmetic.integer import UINT8
+from zeropoint.arithmetic.qparams import per_tensor
+from zeropoint.arithmetic.requantize import Nudged
 from zeropoint.execute import choosing, engines
 from zeropoint.execute.agreement import (
     LARGEST_DIFFERENCE,
@@ -19,7 +22,12 @@ from zeropoint.execute.agreement import (
     relative_difference,
 )
 from zeropoint.execute.reference import Reference
+from zeropoint.graph.build import float_graph
 from zeropoint.graph.graph import Node
+from zeropoint.graph.value import Quantized
+from zeropoint.ops.matmul import MatMul
+from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.program.program import Program
 
 
 def test_counts_add_up_and_keep_the_worst() -> None:
@@ -68,6 +76,30 @@ def test_one_operator_may_repeat_what_the_whole_network_may_not(
     counts: list[Count], passes: bool
 ) -> None:
     assert network_passes(counts) == passes
+
+
+def alike(result: float) -> tuple[Program, Tensor]:
+    """A product of two matrices, nearly all of whose results are that many steps."""
+    to, x = float_graph((1, 8, 8))
+    grids = per_tensor(1.0, 0, UINT8), per_tensor(9 / result, 0, UINT8)
+    q = to.emit(Quantize(), x, shape=x.shape, type=Quantized(grids[0]))
+    y = to.emit(MatMul(), q, q, shape=x.shape, type=Quantized(grids[1]))
+    real = to.emit(Dequantize(), y, shape=x.shape)
+    return Program(to.done([real]), {}), torch.ones(1, 8, 8).index_fill(1, torch.tensor([7]), 2.0)
+
+
+@pytest.mark.parametrize(("result", "nudge", "is_tie"), [(4.5, 2.0**-20, True), (4.3, 0.3, False)])
+def test_numbers_as_near_to_both_may_be_rounded_either_way(
+    result: float, nudge: float, is_tie: bool
+) -> None:
+    program, x = alike(result)
+    seen: dict[str, Any] = {}
+    Reference(program).trace([x], seen.__setitem__)
+    (operator,) = isolated_operators(program, lambda alone: Reference(alone, Nudged(nudge)))
+    count = operator.difference(operator.run(operator.inputs(seen)), seen)
+    assert (count.compared, count.differing, count.largest) == (64, 56, 1)
+    assert count.ties == (56 if is_tie else 0)
+    assert count.passes_in_network == is_tie
 
 
 def test_the_difference_of_something_that_is_not_a_number_is_none() -> None:

@@ -82,6 +82,24 @@ class Float32:
         return narrowed(function(_float_sum(terms).to(torch.float64)), y)
 
 
+@dataclass(frozen=True)
+class Nudged:
+    """Float32 of numbers that are `by` steps greater: what may round otherwise shows."""
+
+    by: float
+
+    def requantize(self, terms: Sequence[Term], grid: Grid) -> Tensor:
+        """Equation (3) as int32."""
+        low, high = grid.low - grid.zero_point, grid.high - grid.zero_point
+        moved = _float_sum(terms).to(torch.float64) + self.by
+        return torch.round(moved).clamp(low, high).to(torch.int32) + grid.zero_point
+
+    def apply(self, function: RealFunction, terms: Sequence[Term], y: QParams) -> Tensor:
+        """Equation (5)."""
+        real = function(_float_sum(terms).to(torch.float64))
+        return narrowed(real + self.by * y.scale.to(torch.float64), y)
+
+
 def _float_sum(terms: Sequence[Term]) -> Tensor:
     first, *others = (
         term.accumulator.to(torch.float32) * term.multiplier.to(torch.float32) for term in terms
