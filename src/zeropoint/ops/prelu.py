@@ -1,13 +1,15 @@
 """PReLU: a slope below zero, learned for all channels or for each.
 
     one slope       y = x or slope x: a table
-    one a channel   y = max(x, 0) + slope_c min(x, 0)
+    one a channel   y = x + (slope_c - 1) min(x, 0)
 
-The second is two clamps, a product with constants and a sum; passes make one depthwise convolution
-of the product, with the sum in it. No operator of its own is needed.
+The second is a clamp, a product with constants and a sum; passes make one depthwise convolution of
+the product, with the sum in it. No operator of its own is needed.
 """
 
 from collections.abc import Callable
+
+import torch
 
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Op
@@ -25,12 +27,12 @@ def prelu(to: Builder, shape: Shape, x: Value, slope: Value) -> Value | str:
         return tabulated(to, shape, x, ("leaky_relu", "x", number))
     if slopes is None:
         return "its slopes are computed at run time"
-    along = to.constant(f"{slope.name}.slopes", slopes.reshape(-1, *[1] * (len(shape) - 2)))
+    less = (slopes.to(torch.float64) - 1).to(slopes.dtype)
+    along = to.constant(f"{slope.name}.less", less.reshape(-1, *[1] * (len(shape) - 2)))
     name = to.hint
-    above = to.emit(Clamp(0.0), x, shape=shape, name=f"{name}.above")
     below = to.emit(Clamp(None, 0.0), x, shape=shape, name=f"{name}.below")
     scaled = to.emit(Mul(), below, along, shape=shape, name=f"{name}.scaled")
-    return to.emit(Add(), scaled, above, shape=shape)
+    return to.emit(Add(), scaled, x, shape=shape)
 
 
 OPS: tuple[type[Op], ...] = ()
