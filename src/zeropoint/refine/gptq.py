@@ -84,10 +84,8 @@ class Moments:
             found -= mean[:, :, None] * mean[:, None, :]
         known = self.count / (self.count + self._size)
         variance = torch.diag_embed(found.diagonal(dim1=1, dim2=2))
-        rounding = floor.clamp(min=torch.finfo(torch.float32).tiny)[:, None, None] * torch.eye(
-            self._size
-        )
-        return known * found + (1 - known) * variance + rounding
+        least = floor.clamp(min=torch.finfo(torch.float32).tiny)[:, None, None]
+        return known * found + (1 - known) * variance + least * torch.eye(self._size)
 
     def split(self, weight: Tensor) -> Tensor:
         """A weight (O, C / groups, ...) in blocks (M, B, O / groups)."""
@@ -184,8 +182,8 @@ def round_weights(
     constants = dict(graph.constants)
     for node in graph.nodes:
         seen, name = moments.get(node.output), node.inputs[1] if len(node.inputs) > 1 else ""
-        if seen is None or not seen.count or node.output in plan.reasons:
-            continue
+        if seen is None or not seen.count or name not in plan.entries:
+            continue  # it stays float, or nothing was seen of it
         asked = recipe.for_layer(node.origin)
         weight, grid = constants[name].detach(), plan.entries[name].params
         centred = asked is not None and asked.bias_correction
