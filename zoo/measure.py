@@ -2,7 +2,7 @@
 
     build       the module, its weights, float outputs
     quantize    zp.quantize on 64 calibration images: time, memory, coverage, islands
-    run         the 16 test images: SQNR
+    run         64 other images: SQNR
     verify      oneDNN beside the reference, operator by operator, on one image
     metric      where there are trained weights
     auto        which engine is the fastest here that passes
@@ -37,18 +37,19 @@ from zoo.peers import (
     PEERS,
     Prepared,
     Row,
+    Samples,
     compared,
     finite,
     outputs_of,
     prepare,
-    sqnr,
+    sqnr_on,
     timed,
 )
 from zoo.weights import sane
 
-CALIBRATION_IMAGES, BATCH = 64, 16
+CALIBRATION_IMAGES, TEST_IMAGES, BATCH = 64, 64, 16
 LARGEST_BATCH_MACS = 32e9
-"""A batch of more is timed one by one."""
+"""Where a batch has more, images go one by one."""
 
 BUILD, QUANTIZE, DONE = "build", "quantize", "done"
 
@@ -127,17 +128,19 @@ class _Measurement:
         self.calibration = list(torch.split(self.inputs(CALIBRATION_IMAGES, "train"), BATCH))
         if self.network.weights is Weights.SEEDED:
             model = sane(model, self.calibration)
-        self.test = self.inputs(BATCH, "test")
+        images = self.inputs(TEST_IMAGES, "test")
+        macs = multiply_accumulates(model, images[:1])
+        batch = BATCH if macs * BATCH <= LARGEST_BATCH_MACS else 1
+        inputs = torch.split(images, batch)
         with torch.no_grad():
-            self.expected = outputs_of(model(self.test))
-        if not all(bool(y.isfinite().all()) for y in self.expected):
+            expected = [outputs_of(model(x)) for x in inputs]
+        if not all(bool(y.isfinite().all()) for outputs in expected for y in outputs):
             raise ValueError("the float network's outputs are not finite")
-        macs = multiply_accumulates(model, self.test[:1])
+        self.samples = Samples(inputs, expected)
         self.found["macs"] = macs
         self.found["parameters"] = sum(p.numel() for p in model.parameters())
-        self.found["outputs"] = [list(y.shape[1:]) for y in self.expected]
-        self.example = self.test if macs * BATCH <= LARGEST_BATCH_MACS else self.test[:1]
-        self.found["batch"] = len(self.example)
+        self.found["outputs"] = [list(y.shape[1:]) for y in expected[0]]
+        self.found["batch"] = batch
         return model
 
     def quantize(self, model: nn.Module) -> zp.QuantizedModel:
@@ -155,11 +158,10 @@ class _Measurement:
         return q
 
     def run_int8(self, q: zp.QuantizedModel) -> None:
-        found = outputs_of(q(self.test))
-        self.found["sqnr_db"] = finite(sqnr(self.expected, found))
+        self.found["sqnr_db"] = finite(sqnr_on(self.samples, q))
 
     def verify(self, q: zp.QuantizedModel) -> None:
-        (check,) = zp.verify(q, [self.test[:1]], ["onednn"], samples=1).checks
+        (check,) = zp.verify(q, [self.samples.first[:1]], ["onednn"], samples=1).checks
         worst = check.worst
         self.found["verify"] = {
             "passes": check.passes,
@@ -179,25 +181,16 @@ class _Measurement:
 
     def engines(self, model: nn.Module, q: zp.QuantizedModel | None) -> None:
         """Every engine's row, with its time if it could be prepared."""
-        with torch.no_grad():
-            expected = outputs_of(model(self.example))
         attempts: list[Prepared | Row] = []
         if q is not None:
-            attempts += self.own_engines(q, expected)
+            attempts += self.own_engines(q)
         for peer in PEERS:
             self.at(peer.name)
             if peer.name in self.settings.without:
                 attempts.append(Row(peer.name, "the process died while it was prepared"))
                 continue
             attempts.append(
-                prepare(
-                    peer.name,
-                    model,
-                    self.calibration,
-                    self.example,
-                    expected,
-                    self.settings.threads,
-                )
+                prepare(peer.name, model, self.calibration, self.samples, self.settings.threads)
             )
         self.rows(attempts)
         ready = [each for each in attempts if isinstance(each, Prepared)]
@@ -207,9 +200,8 @@ class _Measurement:
         self.found["cores_used_by_others"] = round(load.cores, 2)
         self.rows([times.get(row_of(each).engine, row_of(each)) for each in attempts])
 
-    def own_engines(self, q: zp.QuantizedModel, expected: Sequence[Tensor]) -> list[Prepared | Row]:
-        x = self.example
-        attempts = [compared(ONEDNN, lambda: q(x), expected, self.found["quantize_seconds"])]
+    def own_engines(self, q: zp.QuantizedModel) -> list[Prepared | Row]:
+        attempts = [compared(ONEDNN, q, self.samples, self.found["quantize_seconds"])]
         self.at(AUTO)
         if AUTO in self.settings.without:
             return [*attempts, Row(AUTO, "the process died while it was prepared")]
@@ -217,7 +209,7 @@ class _Measurement:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                chosen = q.with_engine("auto", batch=x)
+                chosen = q.with_engine("auto", batch=self.samples.first)
         except Exception as error:  # a network that fails is a row
             return [*attempts, Row(AUTO, one_line(error))]
         self.found["auto"] = {
@@ -230,7 +222,7 @@ class _Measurement:
         if chosen.engine in ("onednn", "reference"):  # timed already; never to be timed
             return attempts
         seconds = time.perf_counter() - begin
-        return [*attempts, compared(AUTO, lambda: chosen(x), expected, seconds)]
+        return [*attempts, compared(AUTO, chosen, self.samples, seconds)]
 
     def rows(self, rows: Sequence[Prepared | Row]) -> None:
         self.found["engines"] = [row_of(row).to_dict() for row in rows]

@@ -53,6 +53,19 @@ class Prepared:
     call: Callable[[], object]
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What engines are compared on: inputs of one shape, and the float outputs for each of them."""
+
+    inputs: Sequence[Tensor]
+    expected: Sequence[Sequence[Tensor]]
+
+    @property
+    def first(self) -> Tensor:
+        """The input that engines are prepared for and timed on."""
+        return self.inputs[0]
+
+
 class Whole(nn.Module):
     """Around a Sequential: NNCF adds a child to a network, and a Sequential calls them all."""
 
@@ -91,42 +104,48 @@ def finite(decibel: float) -> float | None:
     return round(decibel, 3) if math.isfinite(decibel) else None
 
 
+def sqnr_on(samples: Samples, engine: Callable[[Tensor], object]) -> float:
+    """That of all samples together; ValueError for outputs of other shapes or not finite."""
+    found = [[y.clone() for y in outputs_of(engine(x))] for x in samples.inputs]
+    for ours, theirs in zip(samples.expected, found, strict=True):
+        if [y.shape for y in ours] != [y.shape for y in theirs]:
+            raise ValueError(f"its outputs have the shapes {[tuple(y.shape) for y in theirs]}")
+        if not all(bool(y.isfinite().all()) for y in theirs):
+            raise ValueError("an output is not finite")
+    return sqnr(joined(samples.expected), joined(found))
+
+
+def joined(calls: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Each output of several calls as one, flat."""
+    return [torch.cat([y.flatten() for y in output]) for output in zip(*calls, strict=True)]
+
+
 def compared(
-    name: str, call: Callable[[], object], expected: Sequence[Tensor], seconds: float
+    name: str, engine: Callable[[Tensor], object], samples: Samples, seconds: float
 ) -> Prepared | Row:
-    """The first call of an engine beside the float outputs."""
+    """An engine beside the float outputs."""
     try:
         with quiet():
-            found = [y.clone() for y in outputs_of(call())]
+            decibel = sqnr_on(samples, engine)
     except Exception as error:  # whatever an engine raises becomes its row
         return Row(name, one_line(error))
-    shapes = [tuple(y.shape) for y in expected]
-    if [tuple(y.shape) for y in found] != shapes:
-        return Row(name, f"its outputs have the shapes {[tuple(y.shape) for y in found]}")
-    if not all(bool(y.isfinite().all()) for y in found):
-        return Row(name, "an output is not finite")
-    decibel = sqnr(expected, found)
     row = Row(name, prepare_seconds=round(seconds, 2), sqnr_db=finite(decibel))
-    return Prepared(row, call)
+    return Prepared(row, lambda: engine(samples.first))
 
 
 def prepare(
-    name: str,
-    model: nn.Module,
-    calibration: list[Tensor],
-    example: Tensor,
-    expected: Sequence[Tensor],
-    threads: int,
+    name: str, model: nn.Module, calibration: list[Tensor], samples: Samples, threads: int
 ) -> Prepared | Row:
-    """The peer of that name on the model, for inputs of the example's shape."""
+    """The peer of that name on the model, for inputs of the samples' shape."""
     begin = time.perf_counter()
     whole = Whole(model) if isinstance(model, nn.Sequential) else model
     try:
         with quiet():
-            runner = peer_named(name).prepare(whole, calibration, example=example, threads=threads)
+            peer = peer_named(name)
+            runner = peer.prepare(whole, calibration, example=samples.first, threads=threads)
     except Exception as error:  # as above
         return Row(name, one_line(error))
-    return compared(name, lambda: runner(example), expected, time.perf_counter() - begin)
+    return compared(name, runner, samples, time.perf_counter() - begin)
 
 
 def timed(prepared: Sequence[Prepared]) -> list[Row]:
