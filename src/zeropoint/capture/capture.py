@@ -2,8 +2,9 @@
 
     1. check       float32 parameters, all finite
     2. export      torch.export in eval mode; batch and image size free where the model allows it
-    3. functional  in-place operators become pure ones (inplace.py)
-    4. translate   one capture rule an operator (ops/); what has none becomes a float island
+    3. inline      parts under a disabled autocast, or under a gradient mode (regions.py)
+    4. functional  in-place operators become pure ones (inplace.py)
+    5. translate   one capture rule an operator (ops/); what has none becomes a float island
 
 Every node keeps the layer it came from and the user's line.
 """
@@ -27,6 +28,7 @@ from zeropoint.capture.fixed_sizes import warn_of_fixed_sizes
 from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
+from zeropoint.capture.regions import inline_regions
 from zeropoint.errors import CaptureError
 from zeropoint.graph.build import Builder
 from zeropoint.graph.graph import Graph
@@ -73,6 +75,7 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     with evaluating(model), torch.no_grad():
         with _torch_silent(), FreeSizes():
             program = _export(model, tuple(_at_least_two(x) for x in example))
+            inline_regions(program.graph_module)
             program, renamed = functional(program)
             graph = _Translation(model, program, renamed).graph()
         warn_of_fixed_sizes(model, example, graph)
@@ -246,7 +249,7 @@ class _Translation:
         line = origin_of(user, self._modules).line or "the model"
         return (
             f"{line} cannot be captured: a part of the model runs under {user.target}; choose with "
-            "torch.where instead of torch.cond, and take autocast and enable_grad out"
+            "torch.where instead of torch.cond, and take autocast out"
         )
 
     def _finish(self) -> Graph:
