@@ -2,6 +2,7 @@
 
 import gc
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from benchmarks.roofline import int8_rate
 CALIBRATION_BATCHES, CALIBRATION_BATCH_SIZE = 4, 8
 CALIBRATION_SEED, EXAMPLE_SEED = 100, 200
 LONGEST_ERROR = 160
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ def sqnr(expected: Tensor, found: Tensor) -> float:
 
 
 def one_line(error: Exception) -> str:
-    """The error's type and first line, without paths."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The error's type and first line, without paths and colours."""
+    plain = COLOURS.sub("", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return without_folders(text)[:LONGEST_ERROR]

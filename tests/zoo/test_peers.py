@@ -37,7 +37,7 @@ def samples(*expected: Tensor) -> Samples:
 
 def test_an_engine_that_raises_is_a_row() -> None:
     def fails(x: Tensor) -> object:
-        raise RuntimeError("out of memory\nand more")
+        raise RuntimeError("\x1b[96mout of memory\x1b[0m\nand more")
 
     assert compared("x", fails, samples(torch.ones(1)), 1.0) == Row(
         "x", "RuntimeError: out of memory"
