@@ -107,10 +107,10 @@ def finite(decibel: float) -> float | None:
 def sqnr_on(samples: Samples, engine: Callable[[Tensor], object]) -> float:
     """That of all samples together; ValueError for outputs of other shapes or not finite."""
     found = [[y.clone() for y in outputs_of(engine(x))] for x in samples.inputs]
-    for ours, theirs in zip(samples.expected, found, strict=True):
-        if [y.shape for y in ours] != [y.shape for y in theirs]:
-            raise ValueError(f"its outputs have the shapes {[tuple(y.shape) for y in theirs]}")
-        if not all(bool(y.isfinite().all()) for y in theirs):
+    for wanted, outputs in zip(samples.expected, found, strict=True):
+        if [y.shape for y in wanted] != [y.shape for y in outputs]:
+            raise ValueError(f"its outputs have the shapes {[tuple(y.shape) for y in outputs]}")
+        if not all(bool(y.isfinite().all()) for y in outputs):
             raise ValueError("an output is not finite")
     return sqnr(joined(samples.expected), joined(found))
 

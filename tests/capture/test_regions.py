@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tests.nets import run
 from zeropoint.capture import capture
+from zeropoint.errors import CaptureError
 
 
 class Gate(nn.Module):
@@ -46,6 +47,21 @@ def test_it_is_captured_as_if_it_were_not_apart(kind: type[nn.Module]) -> None:
     for images in (x, torch.randn(5, 3, 9, 9)):
         with torch.no_grad():
             torch.testing.assert_close(run(graph, images)[0], model(images))
+
+
+class Choice(nn.Module):
+    """Within a part that changes no number one that cannot be captured."""
+
+    def forward(self, x: Tensor) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))
+
+
+def test_what_cannot_be_captured_within_it_is_told_with_the_users_line() -> None:
+    with pytest.raises(
+        CaptureError, match=r"^test_regions.py:\d+ .*torch\.cond.* under cond; choose"
+    ):
+        capture(Choice().eval(), (torch.randn(2, 3, 9, 9),))
 
 
 def test_its_layers_keep_their_names_and_lines() -> None:

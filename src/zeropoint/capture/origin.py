@@ -12,6 +12,9 @@ from zeropoint.graph.graph import Origin
 
 TORCH = str(Path(torch.__file__).parent)
 OURS = str(Path(__file__).parents[1])
+GENERATED = "<eval_with_key>"
+"""Where the code says it is that torch writes for graphs of its own."""
+
 FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+).*\n\s*(?P<code>.*)')
 
 
@@ -37,7 +40,8 @@ def _qualified(kind: type) -> str:
 
 def _last_users_frame(stack_trace: str) -> str:
     """The innermost frame outside torch: `net.py:12  y = self.conv(x)`."""
-    users = [match for match in FRAME.finditer(stack_trace) if not match["file"].startswith(TORCH)]
+    frames = FRAME.finditer(stack_trace)
+    users = [frame for frame in frames if not frame["file"].startswith((TORCH, GENERATED))]
     if not users:
         return ""
     frame = users[-1]
