@@ -1,7 +1,7 @@
 """One network in this process, stage by stage; what is known is on disk after each stage.
 
     build       the module, its weights, float outputs
-    quantize    zp.quantize on 64 calibration images: time, memory, coverage, islands
+    quantize    zp.quantize on 256 calibration images: time, memory, coverage, islands
     run         64 other images: SQNR
     verify      oneDNN beside the reference, operator by operator, on one image
     metric      where there are trained weights
@@ -47,7 +47,10 @@ from zoo.peers import (
 )
 from zoo.weights import sane
 
-CALIBRATION_IMAGES, TEST_IMAGES, BATCH = 64, 64, 16
+CALIBRATION_IMAGES, TEST_IMAGES, BATCH = 256, 64, 16
+SETTLING_BATCHES = 4
+"""That seeded weights are made sane on."""
+
 LARGEST_BATCH_MACS = 32e9
 """Where a batch has more, images go one by one."""
 
@@ -127,7 +130,7 @@ class _Measurement:
             model = self.network.make().eval()
         self.calibration = list(torch.split(self.inputs(CALIBRATION_IMAGES, "train"), BATCH))
         if self.network.weights is Weights.SEEDED:
-            model = sane(model, self.calibration)
+            model = sane(model, self.calibration[:SETTLING_BATCHES])
         images = self.inputs(TEST_IMAGES, "test")
         macs = multiply_accumulates(model, images[:1])
         batch = BATCH if macs * BATCH <= LARGEST_BATCH_MACS else 1
