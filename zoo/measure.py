@@ -15,8 +15,8 @@ A process that dies leaves the name of the stage in which it died.
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ from zoo.peers import (
     AUTO,
     ONEDNN,
     PEERS,
+    TORCH_COMPILE,
     Prepared,
     Row,
     Samples,
@@ -55,17 +56,24 @@ LARGEST_BATCH_MACS = 32e9
 """Where a batch has more, images go one by one."""
 
 BUILD, QUANTIZE, DONE = "build", "quantize", "done"
+TIMES, PEERS_TOO = "times", "peers"
+"""What may be kept of an earlier result: the times, or all of what is not ours."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`quick`: neither peers nor times. `without`: engines in which this process died before."""
+    """`quick`: neither peers nor times. `without`: engines in which this process died before.
+
+    `keep` is what stays as it is in the result `kept`: nothing, the times, or all of the peers.
+    """
 
     threads: int
     quick: bool = False
     without: tuple[str, ...] = ()
+    keep: str = ""
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 def measure(network: Network, settings: Settings, file: Path) -> None:
@@ -87,6 +95,7 @@ class _Measurement:
             "convolutional": network.convolutional,
             "shape": list(network.shape),
             "quick": settings.quick,
+            "kept": settings.keep,
         }
 
     def run(self) -> None:
@@ -189,6 +198,9 @@ class _Measurement:
             attempts += self.own_engines(q)
         for peer in PEERS:
             self.at(peer.name)
+            if peer.name in self.kept_rows():
+                attempts.append(self.kept_rows()[peer.name])
+                continue
             if peer.name in self.settings.without:
                 attempts.append(Row(peer.name, "the process died while it was prepared"))
                 continue
@@ -196,6 +208,9 @@ class _Measurement:
                 prepare(peer.name, model, self.calibration, self.samples, self.settings.threads)
             )
         self.rows(attempts)
+        if self.settings.kept:
+            self.found["cores_used_by_others"] = self.settings.kept.get("cores_used_by_others", 0.0)
+            return
         ready = [each for each in attempts if isinstance(each, Prepared)]
         self.at("time")
         with OtherLoad() as load:
@@ -208,14 +223,16 @@ class _Measurement:
         self.at(AUTO)
         if AUTO in self.settings.without:
             return [*attempts, Row(AUTO, "the process died while it was prepared")]
+        known = self.settings.kept.get("auto", {})
+        engine = known.get("engine", "auto")
         begin = time.perf_counter()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                chosen = q.with_engine("auto", batch=self.samples.first)
+                chosen = q.with_engine(engine, batch=self.samples.first)
         except Exception as error:  # a network that fails is a row
             return [*attempts, Row(AUTO, one_line(error))]
-        self.found["auto"] = {
+        self.found["auto"] = known or {
             "engine": chosen.engine,
             "candidates": {
                 candidate.engine: candidate.verdict
@@ -228,7 +245,20 @@ class _Measurement:
         return [*attempts, compared(AUTO, chosen, self.samples, seconds)]
 
     def rows(self, rows: Sequence[Prepared | Row]) -> None:
-        self.found["engines"] = [row_of(row).to_dict() for row in rows]
+        times = {row["engine"]: row for row in self.settings.kept.get("engines", ())}
+        self.found["engines"] = [
+            row_of(row).with_times(times.get(row_of(row).engine, {})).to_dict() for row in rows
+        ]
+
+    def kept_rows(self) -> dict[str, Row]:
+        """The peers that are not measured anew; of a float one there is only the time."""
+        rows = [Row(**row) for row in self.settings.kept.get("engines", ())]
+        peers = (
+            {peer.name for peer in PEERS}
+            if self.settings.keep == PEERS_TOO
+            else {TORCH_COMPILE.name}
+        )
+        return {row.engine: row for row in rows if row.engine in peers}
 
 
 def row_of(attempt: Prepared | Row) -> Row:

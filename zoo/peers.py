@@ -6,8 +6,8 @@ engine raises becomes its row.
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ ONNXRUNTIME_INT8 = peer_named("onnxruntime int8")
 PEERS = (TORCH_COMPILE, OPENVINO_INT8, ONNXRUNTIME_INT8)
 ONEDNN, AUTO = "zeropoint onednn", "zeropoint auto"
 ROUNDS = 5
+TIMES = ("milliseconds", "speed_vs_float", "speed_vs_openvino")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON data."""
         return asdict(self)
+
+    def with_times(self, known: Mapping[str, Any]) -> "Row":
+        """The row, with the times of another that is JSON data."""
+        return replace(self, **{name: known[name] for name in TIMES if name in known})
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@
     python -m zoo --shard 1/4          every fourth
     python -m zoo --quick              neither other engines nor times
     python -m zoo --fresh              forgets the results that are there
+    python -m zoo --keep times         all anew but the times of those results; with "peers", what
+                                       is not ours neither
     python -m zoo --page               only the page, from the results that are there
     python -m zoo --list               the networks
 
@@ -28,7 +30,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.results import json_text, write
-from zoo.measure import BUILD, DONE, Settings, measure
+from zoo.measure import BUILD, DONE, PEERS_TOO, TIMES, Settings, measure
 from zoo.memory import resident_mebibytes
 from zoo.network import Network
 from zoo.page import headlines, write_page
@@ -53,7 +55,10 @@ class Limits:
 def main() -> None:
     arguments = parse()
     if arguments.measure:
-        settings = Settings(arguments.threads, arguments.quick, tuple(arguments.without))
+        kept = read(aside(arguments.file)) if arguments.keep else {}
+        settings = Settings(
+            arguments.threads, arguments.quick, tuple(arguments.without), arguments.keep, kept
+        )
         measure(network_named(arguments.measure), settings, arguments.file)
         return
     console = Console(stderr=True)
@@ -62,12 +67,14 @@ def main() -> None:
         print(*(network.name for network in chosen), sep="\n")
         return
     limits = Limits(arguments.seconds, arguments.memory)
-    settings = Settings(arguments.threads, arguments.quick)
+    settings = Settings(arguments.threads, arguments.quick, keep=arguments.keep)
 
     def account(numbered: tuple[int, Network]) -> None:
         number, network = numbered
         file = CACHE / f"{network.name}.json"
-        if arguments.fresh:
+        if arguments.keep and (arguments.fresh or read(file).get("kept") != arguments.keep):
+            set_aside(file)
+        elif arguments.fresh:
             file.unlink(missing_ok=True)
         if is_complete(file, quick=arguments.quick):
             return
@@ -125,6 +132,18 @@ def is_complete(file: Path, *, quick: bool) -> bool:
     return found.get("stage") == DONE and (quick or not found.get("quick"))
 
 
+def aside(file: Path) -> Path:
+    """Where a result is kept while the network is measured anew."""
+    return file.parent.with_name("kept") / file.name
+
+
+def set_aside(file: Path) -> None:
+    """So that it can be kept from; an incomplete one is not."""
+    if is_complete(file, quick=False):
+        aside(file).parent.mkdir(parents=True, exist_ok=True)
+        file.replace(aside(file))
+
+
 def apart(network: Network, settings: Settings, file: Path, limits: Limits) -> dict[str, Any]:
     """The network's result from processes of its own, as many as it takes to get past the peers."""
     without: list[str] = []
@@ -149,6 +168,7 @@ def command(network: Network, settings: Settings, without: list[str], file: Path
     words = [sys.executable, "-m", "zoo", "--measure", network.name, "--file", str(file)]
     words += ["--threads", str(settings.threads)]
     words += ["--quick"] if settings.quick else []
+    words += ["--keep", settings.keep] if settings.keep else []
     return words + (["--without", *without] if without else [])
 
 
@@ -219,6 +239,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("networks", nargs="*", metavar="NAME")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--keep", choices=(TIMES, PEERS_TOO), default="")
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--shard", default="1/1", metavar="N/M")
