@@ -239,7 +239,8 @@ def test_progress_and_timings_tell_the_stages() -> None:
         ("lower", 0, None),
         ("prepare", 0, None),
     ]
-    assert list(quantized.timings) == ["capture", "passes", "calibrate", "lower", "prepare"]
+    stages = ["capture", "passes", "equalize", "calibrate", "lower", "prepare"]
+    assert list(quantized.timings) == stages
     assert all(seconds >= 0 for seconds in quantized.timings.values())
 
 
@@ -274,7 +275,7 @@ def test_statistics_give_the_very_plan_that_the_loader_gives(
     kind: Callable[[], nn.Module], calibrator: Any, tmp_path: Path
 ) -> None:
     model, spec = seeded(kind()), zp.TensorSpec(calibrator=calibrator)
-    recipe = zp.Recipe(activations=spec, gptq=False)
+    recipe = zp.Recipe(activations=spec, gptq=False, equalize=False)
     zp.observe(model, LOADER).save(tmp_path / "a.safetensors")
     statistics = zp.Statistics.load(tmp_path / "a.safetensors")
     one, other = zp.quantize(model, statistics, recipe), zp.quantize(model, LOADER, recipe)

@@ -51,7 +51,7 @@ class _Lowering:
         self._to.origin = replace(self._to.origin, layer="", line="")
         outputs = [self._as_real(name) for name in self._graph.outputs]
         lowered = self._to.done(outputs, self._graph.structure)
-        program = Program(lowered, dict(self._plan.reasons), provenance)
+        program = Program(lowered, dict(self._plan.reasons), provenance, self._plan.levels)
         program.verify()
         return program
 

@@ -156,7 +156,7 @@ def plan_of(program: Program) -> Plan:
         fence = writer is not None and isinstance(writer.op, Quantize)
         # A plan speaks of the float graph, where nothing is named for being quantized.
         entries[writer.inputs[0] if writer and fence else name] = entry
-    return Plan(entries, program.islands)
+    return Plan(entries, program.islands, levels=program.levels)
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> QuantizedModel:

@@ -1,15 +1,18 @@
 """quantize(), and observe(), its first half: the arrows of the design, in their order."""
 
+import math
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zeropoint.assign import Assignment, assign
+from zeropoint.balance.levels import PART, SAMPLES, levels_of
 from zeropoint.batches import (
     Inputs,
     calibration_batches,
@@ -35,6 +38,7 @@ from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.ops.quantize import Requantize
 from zeropoint.passes import simplify
+from zeropoint.passes.equalize import equalize
 from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.plan import Plan, Shared
 from zeropoint.program.program import Program
@@ -133,11 +137,15 @@ def calibrated(
         recipe.check_layers(*origins, inputs=graph.inputs)
         one = tuple(x[:1] for x in example)
         macs = count_macs(graph, one)
+    with clock.stage("equalize"):
+        if isinstance(data, Statistics):
+            data.check(_places_for(data, captured, graph), data.weights)
+        levels = _levels(graph, data, one, None if for_training else recipe)
+        graph = equalize(graph, levels)
     with clock.stage("calibrate"):
         assignment = assign(graph, recipe, target)
         moments: Mapping[str, Moments] = {}
         if isinstance(data, Statistics):
-            data.check(_places_for(data, captured, graph), data.weights)
             observations = with_copies(graph, data.observations)
         else:
             names = dict.fromkeys([*assignment.own, *channel_axes(graph)])
@@ -145,7 +153,7 @@ def calibrated(
             listen = collector.listen if collector else None
             observations = data.observe(graph, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
-        plan = choose(graph, assignment, observations, target)
+        plan = replace(choose(graph, assignment, observations, target), levels=levels)
         assignment = as_planned(assignment, plan)
     provenance = Provenance(
         zeropoint=VERSION,
@@ -158,6 +166,21 @@ def calibrated(
         macs=macs,
     )
     return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
+
+
+def _levels(
+    graph: Graph, data: "Data | Statistics", one: Inputs, recipe: Recipe | None
+) -> Mapping[str, Tensor]:
+    """Those that data show; none without a recipe. Statistics have seen channels at their own."""
+    if not isinstance(data, Statistics):
+        found = data.first(graph, PART, SAMPLES)
+        return levels_of(graph, one, found, recipe) if recipe else {}
+    if data.levels and not (recipe and recipe.equalize):
+        raise CalibrationError(
+            "the statistics are of a network whose channels are equalized, and this one's are to "
+            "stay as they are; pass what observe() gives"
+        )
+    return data.levels
 
 
 def observe(
@@ -193,7 +216,8 @@ def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph
     """The model's float graph in the form that the program was made of."""
     target = TARGETS.get(program.provenance.target, REFERENCE)
     wide = any(isinstance(node.op, Requantize) for node in program.graph.nodes)
-    return simplified(capture(model, example), target, wide_residuals=wide)
+    graph = simplified(capture(model, example), target, wide_residuals=wide)
+    return equalize(graph, program.levels)
 
 
 def simplified(
@@ -236,6 +260,21 @@ class Data:
         first, self._batches = first_and_all(loader)
         self.example = inputs_of(first, self._names)
         check_inputs(self.example, "batch 0 of the loader")
+        size = len(self.example[0]) if self.example[0].ndim else 1
+        self._there: float = len(loader) * size if isinstance(loader, Sized) else math.inf
+
+    def first(self, graph: Graph, part: float, most: int) -> Iterator[Inputs]:
+        """Inputs of a part of the samples, of at most so many; all are going to be looked at."""
+        ahead: list[object] = []
+
+        def remembered() -> Iterator[object]:
+            for batch in self._batches:
+                ahead.append(batch)
+                yield batch
+
+        most = min(math.ceil(part * min(self._most, self._there)), share(most))
+        yield from calibration_batches(remembered(), self._shapes(graph), most, lambda done: None)
+        self._batches = chain(ahead, self._batches)
 
     def observe(
         self,
@@ -246,21 +285,22 @@ class Data:
         also: Listener | None = None,
     ) -> Mapping[str, Observation]:
         """What the named values hold, in one pass over the samples."""
-        shapes = {
-            name: graph.values[value].shape
-            for name, value in zip(self._names, graph.inputs, strict=True)
-        }
 
         def count(done: int) -> None:
             self.samples = done
             report(stage, done, self._most)
 
-        chosen = calibration_batches(self._batches, shapes, self._most, count)
+        chosen = calibration_batches(self._batches, self._shapes(graph), self._most, count)
         originals = [name for name in names if not _is_copy(graph, name)]
         originals += [graph.producers[name].inputs[0] for name in names if _is_copy(graph, name)]
         observations = merged(observe_values(graph, chosen, dict.fromkeys(originals), also))
         self.samples = total(self.samples)
         return with_copies(graph, observations)
+
+    def _shapes(self, graph: Graph) -> dict[str, Shape]:
+        """Of each input, by the name of the parameter."""
+        shapes = (graph.values[value].shape for value in graph.inputs)
+        return dict(zip(self._names, shapes, strict=True))
 
 
 def as_planned(assignment: Assignment, plan: Plan) -> Assignment:

@@ -12,9 +12,10 @@ of each node that does not, why.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.table import Table
+from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.render import as_text
@@ -57,12 +58,14 @@ Entry = Own | Shared | Bias | Accumulator
 class Plan:
     """An entry for each quantized value by name, and a reason for each float node by its output.
 
-    Float nodes without a reason are those that follow an accumulator out: `leaving`.
+    Float nodes without a reason are those that follow an accumulator out: `leaving`. Channels of
+    the values in `levels` are in units of their own (passes/equalize.py), and so are their grids.
     """
 
     entries: Mapping[str, Entry]
     reasons: Mapping[str, str]
     leaving: frozenset[str] = frozenset()
+    levels: Mapping[str, Tensor] = field(default_factory=dict)
 
     def params(self, name: str) -> QParams | None:
         """The grid of a value; None if it stays float."""
@@ -73,7 +76,8 @@ class Plan:
         """One row a value: how it gets its grid, type, scale, zero point, real range."""
         table = Table("value", "grid", "type", "scale", "zero point", "range", title="Plan")
         for name, entry in self.entries.items():
-            table.add_row(name, _origin(entry), *_cells(entry.params))
+            grid = _origin(entry) + (", channels equalized" if name in self.levels else "")
+            table.add_row(name, grid, *_cells(entry.params))
         for name, reason in self.reasons.items():
             table.add_row(name, "float", "f32", "", "", reason)
         return table

@@ -54,6 +54,9 @@ class Recipe:
     `gptq` rounds each weight up or down so that it makes up for the errors of those before it, as
     far as the samples show that it can; Statistics do not show it.
 
+    `equalize` brings the channels of activations to like sizes, where the weights on both sides of
+    them can take that up; not in training, and Statistics do not show the channels.
+
     `residuals`, if given, is for the values that additions read and write: a residual stream of
     more bits than the layers' operands, which then are a requantized copy of it.
     """
@@ -64,6 +67,7 @@ class Recipe:
     overrides: Mapping[str | type[nn.Module], "Recipe | None"] = field(default_factory=dict)
     bias_correction: bool = True
     gptq: bool = True
+    equalize: bool = True
 
     def __post_init__(self) -> None:
         for kind, spec in (("activations", self.activations), ("residuals", self.residuals)):

@@ -389,3 +389,21 @@ def test_an_existing_file_is_replaced_whole(
         (tmp_path / "b").write_bytes(opened.read())
     assert_equal(load(tmp_path / "a"), residual)
     assert_equal(load(tmp_path / "b"), small)
+
+
+def test_levels_come_back(tmp_path: Path, residual: Program) -> None:
+    levels = {residual.graph.nodes[1].output: torch.arange(8, dtype=torch.uint8)}
+    equalized = replace(residual, levels=levels)
+    save(equalized, tmp_path / "a.safetensors")
+    loaded = load(tmp_path / "a.safetensors")
+    assert_equal(loaded, residual)
+    assert [(name, level.tolist()) for name, level in loaded.levels.items()] == [
+        (name, level.tolist()) for name, level in levels.items()
+    ]
+    assert file.digest(equalized) == file.digest(loaded) != file.digest(residual)
+
+
+def test_a_file_from_before_there_were_levels_is_read(tmp_path: Path, residual: Program) -> None:
+    save(residual, tmp_path / "a.safetensors")
+    forge(tmp_path / "a.safetensors", lambda body, tensors: body.pop("levels"))
+    assert load(tmp_path / "a.safetensors").levels == {}

@@ -13,7 +13,7 @@ import math
 import os
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int | str, ...]
 
-COUNTS, EXTREMES, SUMS = ".counts", ".extremes", ".sums"
+COUNTS, EXTREMES, SUMS, LEVEL = ".counts", ".extremes", ".sums", ".level"
 AGAIN = "observe this model: zp.observe(model, loader)"
 
 
@@ -65,7 +65,8 @@ class Statistics:
     """What every float32 activation of a model was on some samples, by the value's name.
 
     `input_shapes` are the shapes of the first batch; `weights` tells one set of weights from
-    another by a number for each tensor; `zeropoint` is the version that observed.
+    another by a number for each tensor; `zeropoint` is the version that observed. Channels of the
+    values in `levels` were in units of their own (passes/equalize.py).
     """
 
     values: Mapping[str, Observed]
@@ -73,6 +74,7 @@ class Statistics:
     samples: int
     weights: Mapping[str, int]
     zeropoint: str = VERSION
+    levels: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def observations(self) -> Mapping[str, Observation]:
@@ -94,6 +96,11 @@ class Statistics:
         CalibrationError if they are of different models.
         """
         other.check(self.places, self.weights)
+        if _as_numbers(self.levels) != _as_numbers(other.levels):
+            raise CalibrationError(
+                "the statistics are of channels in other units: they come from analyses of two "
+                "quantized models; merge what observe() gives"
+            )
         return Statistics(
             values={
                 name: Observed(value.layer, value.shape, _both(value, other.values[name]))
@@ -102,6 +109,7 @@ class Statistics:
             input_shapes=self.input_shapes,
             samples=self.samples + other.samples,
             weights=self.weights,
+            levels=self.levels,
         )
 
     @property
@@ -236,8 +244,12 @@ def _cell(choice: Choice, best: float) -> Text:
     return Text(text, style="bold" if is_best else "")
 
 
+def _as_numbers(levels: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    return {name: level.tolist() for name, level in levels.items()}
+
+
 def _as_file(statistics: Statistics) -> tuple[Json, dict[str, Tensor]]:
-    """JSON data, and tensors: each value's counts, extremes of batches (2, T), and sums (C,)."""
+    """JSON data, and tensors: a value's counts, extremes of batches (2, T), sums, levels (C,)."""
     tensors: dict[str, Tensor] = {}
     values: dict[str, Json] = {}
     for name, value in statistics.values.items():
@@ -256,12 +268,14 @@ def _as_file(statistics: Statistics) -> tuple[Json, dict[str, Tensor]]:
         }
         for axis, sums in observation.sums.items():
             tensors[f"{name}{SUMS}.{axis}"] = sums
+    tensors |= {f"{name}{LEVEL}": level for name, level in statistics.levels.items()}
     body = {
         "zeropoint": statistics.zeropoint,
         "input_shapes": [list(shape) for shape in statistics.input_shapes],
         "samples": statistics.samples,
         "weights": dict(statistics.weights),
         "values": values,
+        "levels": list(statistics.levels),
     }
     return body, tensors
 
@@ -285,6 +299,7 @@ def _from_file(body: Json, tensors: Mapping[str, Tensor]) -> Statistics:
         samples=body["samples"],
         weights=body["weights"],
         zeropoint=body["zeropoint"],
+        levels={name: tensors[f"{name}{LEVEL}"] for name in body.get("levels", ())},
     )
 
 

@@ -156,6 +156,13 @@ def is_tame(steps: Steps) -> bool:
     return all(_is_tame(str(name), operands[-1]) for name, *operands in steps)
 
 
+def is_proportional(steps: Steps) -> bool:
+    """True if f(k x) = k f(x) for every k > 0, as far as k = 2 tells; so it is without steps."""
+    sizes = torch.exp2(torch.arange(-40, 41, dtype=torch.float64) * 0.75)
+    x = torch.cat([-sizes, sizes])
+    return not steps or torch.equal(evaluate(steps, 2 * x), 2 * evaluate(steps, x))
+
+
 def _is_tame(name: str, last: object) -> bool:
     if name == "div":
         return isinstance(last, float) and last != 0.0

@@ -1,6 +1,7 @@
 """A program in one .safetensors file, and back. Nothing in the file is executed.
 
-    tensors    integer weights and biases, the scales of channels, the float constants of islands
+    tensors    integer weights and biases, the scales of channels, the float constants of islands,
+               the levels of equalized channels
     metadata   "zeropoint": JSON with format, graph, islands, provenance, and a digest of all of it
 
 A damaged byte anywhere changes the digest, and the file is refused.
@@ -25,6 +26,8 @@ from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.sealed import Json, Kind, digest_of, read, write
 
+LEVEL = ":level"
+
 KIND = Kind(
     key="zeropoint",
     format=1,
@@ -35,7 +38,7 @@ KIND = Kind(
 
 def save(program: Program, path: str | os.PathLike[str]) -> None:
     """Write the file, atomically; FileError, with nothing left behind, if it cannot be written."""
-    write(KIND, path, _body(program), _tensors(program.graph))
+    write(KIND, path, _body(program), _tensors(program))
 
 
 def load(path: str | os.PathLike[str]) -> Program:
@@ -45,7 +48,7 @@ def load(path: str | os.PathLike[str]) -> Program:
 
 def digest(program: Program) -> str:
     """32 hexadecimal digits that another program, or another weight in it, would not have."""
-    return digest_of({"format": KIND.format, **_body(program)}, _tensors(program.graph))
+    return digest_of({"format": KIND.format, **_body(program)}, _tensors(program))
 
 
 def _body(program: Program) -> Json:
@@ -53,19 +56,23 @@ def _body(program: Program) -> Json:
         "graph": _graph_to_json(program.graph),
         "islands": dict(program.islands),
         "provenance": asdict(program.provenance),
+        "levels": list(program.levels),
     }
 
 
 def _program(body: Json, tensors: Mapping[str, Tensor]) -> Program:
     graph = _graph_from_json(body["graph"], tensors)
     known = _tuples(body["provenance"])
-    program = Program(graph, body["islands"], Provenance(**known))
+    levels = {name: tensors[f"{name}{LEVEL}"] for name in body.get("levels", ())}
+    program = Program(graph, body["islands"], Provenance(**known), levels)
     program.verify()
     return program
 
 
-def _tensors(graph: Graph) -> dict[str, Tensor]:
-    tensors = {name: tensor.detach().contiguous() for name, tensor in graph.constants.items()}
+def _tensors(program: Program) -> dict[str, Tensor]:
+    graph = program.graph
+    tensors = {f"{name}{LEVEL}": level for name, level in program.levels.items()}
+    tensors |= {name: tensor.detach().contiguous() for name, tensor in graph.constants.items()}
     for name, value in graph.values.items():
         params = value.params
         if params is not None and params.axis is not None:

@@ -5,7 +5,7 @@ overflow.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -36,11 +36,16 @@ MOST_BITS = 8
 
 @dataclass(frozen=True)
 class Program:
-    """An integer graph, the reason for each float node (by its output), and its provenance."""
+    """An integer graph, the reason for each float node (by its output), and its provenance.
+
+    `levels` (C,) are uint8: the channels of that value stand for 2^(-level / 8) of what they are in
+    the model (passes/equalize.py).
+    """
 
     graph: Graph
     islands: Mapping[str, str]
     provenance: Provenance = Provenance()
+    levels: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return format_graph(self.graph)

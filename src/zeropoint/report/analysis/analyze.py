@@ -68,5 +68,6 @@ def analyze(
             input_shapes=tuple(tuple(x.shape) for x in example),
             samples=survey.outputs.samples,
             weights=checksums(model),
+            levels=q.program.levels,
         )
     )

@@ -1,0 +1,61 @@
+"""Channels of activations in units of their own, so that one grid suits all of them.
+
+    y_c / f_c   <=   w_c / f_c, b_c / f_c        rows of the layer that writes y
+    x_c / f_c   =>   w_oc f_c                    columns of the layers that read x
+
+f_c = 2^(-level_c / 8): a level is an eighth of an octave, and 0 to 255 fit a byte. Nothing is
+multiplied at run time. Nagel et al. 2019, section 4.1, does so for the ranges of weights; here it
+is activations that share a grid, and weights have one for each row.
+
+Requires: levels such as balance/levels.py finds them: between a layer that writes a value and those
+that read it, factors pass through every operator.
+Ensures: the same function to float32 rounding, and exactly where levels are multiples of 8; but for
+a bound other than zero (ReLU6), which cuts off a channel f_c times as early. No value that the
+levels were found on goes so far, and the grid ends there for all channels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from zeropoint.graph.graph import Graph, Node
+from zeropoint.ops.conv import Convolution
+from zeropoint.ops.linear import Linear
+
+OCTAVE = 8
+"""Levels in a factor of two."""
+
+
+def factors(levels: Tensor) -> Tensor:
+    """What channels are divided by, float64."""
+    return torch.exp2(levels.to(torch.float64) / -OCTAVE)
+
+
+def equalize(graph: Graph, levels: Mapping[str, Tensor]) -> Graph:
+    """The graph whose values have channels (C,) at these levels; without one they stay."""
+    constants = dict(graph.constants)
+    for node in graph.nodes:
+        if not isinstance(node.op, Convolution | Linear):
+            continue
+        x, weight, bias, *_ = node.inputs
+        if x in levels:
+            old = constants[weight]
+            new = old.to(torch.float64) * _columns(node, factors(levels[x]), old)
+            constants[weight] = new.to(old.dtype)
+        if node.output in levels:
+            by = factors(levels[node.output])
+            for name in (weight, bias):
+                rows = by.reshape(-1, *[1] * (constants[name].ndim - 1))
+                constants[name] = (constants[name].to(torch.float64) / rows).to(
+                    graph.constants[name].dtype
+                )
+    return replace(graph, constants=constants)
+
+
+def _columns(node: Node, by: Tensor, weight: Tensor) -> Tensor:
+    """The factor of each column of a weight (O, C / groups, ...), in a shape that broadcasts."""
+    groups = node.op.groups if isinstance(node.op, Convolution) else 1
+    rows = by.reshape(groups, -1).repeat_interleave(len(weight) // groups, 0)
+    return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
