@@ -155,7 +155,7 @@ def measure_one(
     )
     over = max(mine - other for mine, other in zip(found, best, strict=True))
     activations = zp.TensorSpec(bits=bits, calibrator=calibrator)
-    recipe = zp.Recipe(activations=activations, bias_correction=False, gptq=False)
+    recipe = zp.Recipe(activations=activations, bias_correction=False, gptq=False, equalize=False)
     quantized = zp.quantize(case.model, statistics, recipe)
     output = torch.cat([quantized(batch) for batch in case.measured]).double()
     noise = (output - expected).square().sum().item()

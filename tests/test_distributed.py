@@ -1,6 +1,7 @@
 """Two processes with gloo on this machine, beside one with all the data."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,12 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "learned": lambda parameters: torch.optim.Adam(parameters, 5e-3),
     "ranges": lambda parameters: torch.optim.SGD(parameters, 0.02, momentum=0.9),
 }
+GPTQ = Recipe(equalize=False)
+NEAREST = replace(GPTQ, gptq=False)
 RECIPES = {
-    "mse": Recipe(gptq=False),
-    "min and max": Recipe(
-        activations=TensorSpec(4, symmetric=True, calibrator=MinMax()), gptq=False
-    ),
-    "percentile": Recipe(activations=TensorSpec(calibrator=Percentile(99.0)), gptq=False),
+    "mse": NEAREST,
+    "min and max": replace(NEAREST, activations=TensorSpec(4, symmetric=True, calibrator=MinMax())),
+    "percentile": replace(NEAREST, activations=TensorSpec(calibrator=Percentile(99.0))),
 }
 
 Result = dict[str, Any]
@@ -75,7 +76,9 @@ def calibrated(batches: list[Tensor]) -> dict[str, Result]:
         name: integers(zp.quantize(settled(Residual()), batches, wish, engine="reference"))
         for name, wish in RECIPES.items()
     }
-    made["gptq"] = integers(zp.quantize(settled(Residual()), batches, engine="reference"))
+    made["gptq"] = integers(zp.quantize(settled(Residual()), batches, GPTQ, engine="reference"))
+    equalized = zp.quantize(settled(Residual()), batches, engine="reference")
+    made["equalized"] = integers(equalized) | dict(equalized.program.levels)
     made["statistics"] = histograms(zp.observe(settled(Residual()), batches))
     qat = zp.prepare_qat(settled(Residual()), batches, recipe(4), engine="reference")
     made["training"] = dict(qat.state_dict())
@@ -205,6 +208,14 @@ def test_all_processes_round_weights_alike(ranks: list[Result]) -> None:
     others = sum(int((first[name] != alone[name]).sum()) for name in weights)
     moved = sum(int((alone[name] != nearest[name]).sum()) for name in weights)
     assert others < moved / 4
+
+
+def test_all_processes_equalize_alike(ranks: list[Result]) -> None:
+    """By the largest channels that any of them has seen in its own first images."""
+    first, second = (found["calibrated"]["equalized"] for found in ranks)
+    assert_same(first, second)
+    levels = [x for x in first.values() if isinstance(x, Tensor) and x.dtype == torch.uint8]
+    assert any(bool(level.any()) for level in levels)
 
 
 ALONE: dict[str, Any] = {}

@@ -290,7 +290,9 @@ def test_statistics_of_two_halves_quantize_as_those_of_the_whole() -> None:
     model = seeded(Residual())
     merged = zp.observe(model, LOADER[:1]).merge(zp.observe(model, LOADER[1:]))
     assert str(merged) == str(zp.observe(model, LOADER))
-    assert zp.quantize(model, merged).plan.entries == zp.quantize(model, LOADER).plan.entries
+    recipe = zp.Recipe(equalize=False)
+    by_loader = zp.quantize(model, LOADER, recipe)
+    assert zp.quantize(model, merged, recipe).plan.entries == by_loader.plan.entries
 
 
 def test_observing_reads_so_many_samples_and_tells_of_them() -> None:
@@ -351,8 +353,9 @@ def test_statistics_serve_targets_that_fuse_and_those_that_do_not(
     if not next(each.usable for each in zp.engines() if each.name == engine):
         pytest.skip(f"{engine} is not installed")
     statistics = zp.observe(seeded(kind()), LOADER)
-    q = zp.quantize(seeded(kind()), statistics, engine=engine)
-    assert str(q.program) == str(zp.quantize(seeded(kind()), LOADER, engine=engine).program)
+    recipe = zp.Recipe(equalize=False)
+    q = zp.quantize(seeded(kind()), statistics, recipe, engine=engine)
+    assert str(q.program) == str(zp.quantize(seeded(kind()), LOADER, recipe, engine=engine).program)
     kinds = [node.op.name for node in q.program.graph.nodes]
     ordinary = 0 if kind is Residual else 1  # a difference that is no residual
     assert (kinds.count("add") > ordinary) == (engine == "onnxruntime")
@@ -628,3 +631,93 @@ def test_an_unwritable_output_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be written: No such file or directory"):
         quantized.save(tmp_path / "nowhere" / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+# --- channels in units of their own -------------------------------------------------------------
+
+
+class Depthwise(nn.Module):
+    """Channels of very different sizes, which only a depthwise convolution reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 3)
+        self.depthwise = nn.Conv2d(16, 16, 3, groups=16)
+        self.last = nn.Conv2d(16, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.depthwise(self.first(x).relu()).relu())
+        return y
+
+
+def uneven() -> Depthwise:
+    """A depthwise layer undoes what the one before it does to the sizes of its channels."""
+    model = seeded(Depthwise())
+    by = torch.logspace(0, 2, 16)[:, None, None, None]
+    model.first.weight.data /= by
+    model.first.bias.data /= by.flatten()
+    model.depthwise.weight.data *= by
+    return model
+
+
+def test_uneven_channels_lose_nothing_to_the_largest() -> None:
+    model, x = uneven(), images(64, size=12)
+    expected = model(images(16, size=12, seed=1)).detach()
+
+    def noise(recipe: zp.Recipe) -> float:
+        q = zp.quantize(model, [x], recipe)
+        return float((q(images(16, size=12, seed=1)) - expected).square().sum())
+
+    assert noise(zp.Recipe()) < noise(zp.Recipe(equalize=False)) / 10
+
+
+def test_the_plan_and_the_file_say_which_channels_are_equalized(tmp_path: Path) -> None:
+    q = zp.quantize(uneven(), [images(64)])
+    q.save(tmp_path / "a.safetensors")
+    again = zp.load(tmp_path / "a.safetensors")
+    for plan in (q.plan, again.plan):
+        assert set(plan.levels) == {"relu", "relu:2"}
+        assert str(plan).count("channels equalized") == 2
+    plain = zp.quantize(uneven(), [images(64)], zp.Recipe(equalize=False))
+    assert plain.plan.levels == {}
+    assert "channels equalized" not in str(plain.plan)
+
+
+def test_what_was_looked_at_for_levels_is_calibrated_on_as_well() -> None:
+    x = images(64)
+    pulled: list[int] = []
+
+    def batches() -> Iterator[Tensor]:
+        for index, batch in enumerate(x.split(8)):
+            pulled.append(index)
+            yield batch
+
+    q = zp.quantize(uneven(), batches(), samples=40)
+    assert pulled == [0, 1, 2, 3, 4]
+    assert q.provenance["samples"] == 40
+    assert str(q.program) == str(zp.quantize(uneven(), list(x.split(8)), samples=40).program)
+
+
+def test_training_starts_from_the_models_own_weights() -> None:
+    override = {"depthwise": zp.Recipe()}
+    qat = zp.prepare_qat(uneven(), [images(64)], zp.Recipe(overrides=override))
+    with pytest.warns(UserWarning, match="before a single training step"):
+        assert zp.convert(qat).program.levels == {}
+
+
+def test_statistics_of_equalized_channels_do_for_such_a_network_only(tmp_path: Path) -> None:
+    model, x = uneven(), images(64)
+    q = zp.quantize(model, [x], zp.Recipe(gptq=False))
+    found = zp.analyze(model, q, [x]).statistics
+    assert found is not None
+    found.save(tmp_path / "a.safetensors")
+    statistics = zp.Statistics.load(tmp_path / "a.safetensors")
+    assert str(zp.quantize(model, statistics).program) == str(q.program)
+    with pytest.raises(CalibrationError, match="channels are equalized"):
+        zp.quantize(model, statistics, zp.Recipe(equalize=False))
+    with pytest.raises(CalibrationError, match="channels are equalized"):
+        zp.prepare_qat(model, statistics)
+    other = zp.analyze(model, zp.quantize(model, [x], zp.Recipe(equalize=False)), [x]).statistics
+    assert other is not None
+    with pytest.raises(CalibrationError, match="channels in other units"):
+        statistics.merge(other)

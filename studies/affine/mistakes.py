@@ -199,7 +199,7 @@ def codes_in_place_of_weights() -> list[Evidence]:
     broken = copy.deepcopy(model)
     Quantizer(BITS).quantize_model(broken)
     activations = zp.TensorSpec(symmetric=False, calibrator=zp.MinMax())
-    recipe = zp.Recipe(activations=activations, bias_correction=False, gptq=False)
+    recipe = zp.Recipe(activations=activations, bias_correction=False, gptq=False, equalize=False)
     quantized = zp.quantize(model, [images], recipe, engine="reference")
     with torch.no_grad():
         expected, found = model(images), broken(images)

@@ -24,7 +24,7 @@ BITS = (8, 6, 4)
 
 def quantized(model: LeNet, calibrator: Calibrator, bits: int, exam: Exam) -> zp.QuantizedModel:
     activations = zp.TensorSpec(bits=bits, calibrator=calibrator)
-    recipe = zp.Recipe(activations=activations, bias_correction=False, gptq=False)
+    recipe = zp.Recipe(activations=activations, bias_correction=False, gptq=False, equalize=False)
     return zp.quantize(model, exam.calibration, recipe, samples=CALIBRATION_IMAGES)
 
 

@@ -59,8 +59,11 @@ RECIPES = {
         activations=MIN_MAX,
         bias_correction=False,
         gptq=False,
+        equalize=False,
     ),
-    "zeropoint, min-max": zp.Recipe(activations=MIN_MAX, bias_correction=False, gptq=False),
+    "zeropoint, min-max": zp.Recipe(
+        activations=MIN_MAX, bias_correction=False, gptq=False, equalize=False
+    ),
     "zeropoint": zp.Recipe(),
 }
 """From the report's choices to the default recipe."""

@@ -24,7 +24,7 @@ from studies.scale_sweep.photograph import BRIGHTEST, PHOTOGRAPHS, colour
 from zeropoint.observe.error import sqnr_db
 from zeropoint.report.sweep.tensor import Rounding
 
-PLAIN = zp.Recipe(bias_correction=False, gptq=False)
+PLAIN = zp.Recipe(bias_correction=False, gptq=False, equalize=False)
 """Rounded and nothing else: what rounding costs is what is looked for."""
 
 DEPTHS = (1, 2, 3, 5, 10)

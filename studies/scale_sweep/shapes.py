@@ -22,7 +22,7 @@ from zeropoint.report.sweep.curves import Sweep, least
 from zeropoint.report.sweep.sweep import sweep
 from zeropoint.report.sweep.tensor import Rounding, Weights
 
-PLAIN = zp.Recipe(bias_correction=False, gptq=False)
+PLAIN = zp.Recipe(bias_correction=False, gptq=False, equalize=False)
 """Rounded and nothing else: what rounding costs is what is looked for."""
 
 STEP = 1 / 64

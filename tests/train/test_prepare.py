@@ -45,7 +45,7 @@ def test_before_the_first_step_it_converts_to_what_quantize_makes(
     A folded scale may differ from a scale of folded weights by 2^-23.
     """
     model, data = settled(net()), [images(16)]
-    plain = zp.Recipe(bias_correction=False, gptq=False)
+    plain = zp.Recipe(bias_correction=False, gptq=False, equalize=False)
     expected = zp.quantize(model, data, plain, engine="reference")
     found = converted(prepared(model, batch_norm=way, **methods))
     values = expected.program.graph.values

@@ -73,7 +73,7 @@ def convert(qat: QuantizationAware) -> QuantizedModel:
 
 def _doubt(qat: QuantizationAware) -> str | None:
     if int(qat.steps) == 0:
-        return "the model was converted before a single training step: quantize() does the same"
+        return "the model was converted before a single training step: quantize() does that better"
     moving = [n for n, q in qat.quantizers().items() if isinstance(q, MovingGrid) and q.moves]
     if moving:
         return (

@@ -8,6 +8,7 @@ import zeropoint as zp
 from tests.nets import Islands, Residual, images, seeded
 from zeropoint.capture import capture
 from zeropoint.passes import simplify
+from zeropoint.passes.equalize import equalize
 from zeropoint.report.analysis.analyze import analyze
 from zeropoint.report.compare import compare
 from zeropoint.report.page.document import Json, Measured, build, costliest, rounded
@@ -17,14 +18,14 @@ from zeropoint.simulation import Simulation
 def document_of(model: torch.nn.Module, recipe: zp.Recipe | None = None) -> Json:
     x = images(8)
     q = zp.quantize(model, [x], recipe, engine="reference")
-    simulation = Simulation(simplify(capture(model, [x])), q.program)
+    graph = equalize(simplify(capture(model, [x])), q.program.levels)
     analysis = analyze(model, q, [x], samples=8)
     assert analysis.statistics is not None
     measured = Measured(
         comparison=compare(model, q, [x], latency=False),
         analysis=analysis.to_dict(),
         observations=analysis.statistics.observations,
-        simulation=simulation,
+        simulation=Simulation(graph, q.program),
     )
     return build(measured, q, "2026-01-01 00:00 UTC")
 
