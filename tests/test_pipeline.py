@@ -652,9 +652,11 @@ class Depthwise(nn.Module):
 
 def uneven() -> Depthwise:
     """A depthwise layer undoes what the one before it does to the sizes of its channels."""
-    model = seeded(Depthwise())
+    model = Depthwise()
+    seeded(model)
     by = torch.logspace(0, 2, 16)[:, None, None, None]
     model.first.weight.data /= by
+    assert model.first.bias is not None
     model.first.bias.data /= by.flatten()
     model.depthwise.weight.data *= by
     return model
@@ -688,19 +690,19 @@ def test_what_was_looked_at_for_levels_is_calibrated_on_as_well() -> None:
     pulled: list[int] = []
 
     def batches() -> Iterator[Tensor]:
-        for index, batch in enumerate(x.split(8)):
+        for index, batch in enumerate(torch.split(x, 8)):
             pulled.append(index)
             yield batch
 
     q = zp.quantize(uneven(), batches(), samples=40)
     assert pulled == [0, 1, 2, 3, 4]
     assert q.provenance["samples"] == 40
-    assert str(q.program) == str(zp.quantize(uneven(), list(x.split(8)), samples=40).program)
+    assert str(q.program) == str(zp.quantize(uneven(), list(torch.split(x, 8)), samples=40).program)
 
 
 def test_training_starts_from_the_models_own_weights() -> None:
-    override = {"depthwise": zp.Recipe()}
-    qat = zp.prepare_qat(uneven(), [images(64)], zp.Recipe(overrides=override))
+    recipe = zp.Recipe(overrides={"depthwise": zp.Recipe()})
+    qat = zp.prepare_qat(uneven(), [images(64)], recipe)
     with pytest.warns(UserWarning, match="before a single training step"):
         assert zp.convert(qat).program.levels == {}
 
