@@ -27,6 +27,7 @@ import zeropoint as zp
 from benchmarks.cell import one_line
 from benchmarks.load import OtherLoad
 from benchmarks.macs import multiply_accumulates
+from benchmarks.peers import TORCH_COMPILE
 from benchmarks.results import json_text, write
 from zeropoint.program.coverage import Coverage
 from zoo.memory import forget_peak, peak_mebibytes
@@ -35,7 +36,6 @@ from zoo.peers import (
     AUTO,
     ONEDNN,
     PEERS,
-    TORCH_COMPILE,
     Prepared,
     Row,
     Samples,

@@ -102,6 +102,11 @@ def speed_lines(ran: Sequence[Found]) -> list[str]:
                 f"{geometric_mean(speeds.values()):.2f}x, median {median(speeds.values()):.2f}x; "
                 f"under {least:g}x: {listed(slower)}."
             )
+    if any(found.get("kept") for found in ran):
+        lines.append(
+            "Times are those of an earlier run: what was measured anew (`--keep`) computes with "
+            "other numbers, and with the same kernels."
+        )
     loads = [found["cores_used_by_others"] for found in ran if "cores_used_by_others" in found]
     if loads and max(loads) > QUIET_CORES:
         lines.append(

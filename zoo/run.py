@@ -72,8 +72,8 @@ def main() -> None:
     def account(numbered: tuple[int, Network]) -> None:
         number, network = numbered
         file = CACHE / f"{network.name}.json"
-        if arguments.keep and (arguments.fresh or read(file).get("kept") != arguments.keep):
-            set_aside(file)
+        if arguments.keep:
+            set_aside(file, arguments.keep, fresh=arguments.fresh)
         elif arguments.fresh:
             file.unlink(missing_ok=True)
         if is_complete(file, quick=arguments.quick):
@@ -137,9 +137,9 @@ def aside(file: Path) -> Path:
     return file.parent.with_name("kept") / file.name
 
 
-def set_aside(file: Path) -> None:
-    """So that it can be kept from; an incomplete one is not."""
-    if is_complete(file, quick=False):
+def set_aside(file: Path, keep: str, *, fresh: bool) -> None:
+    """Put a complete result where it is kept from; one that was made so only if `fresh`."""
+    if is_complete(file, quick=False) and (fresh or read(file).get("kept") != keep):
         aside(file).parent.mkdir(parents=True, exist_ok=True)
         file.replace(aside(file))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from zoo import run
-from zoo.measure import DONE, Settings
+from zoo.measure import DONE, TIMES, Settings
 from zoo.registry import NETWORKS, network_named
 
 NETWORK = network_named("espcn")
@@ -102,3 +102,27 @@ def test_a_quick_result_does_not_do_for_a_whole_run(tmp_path: Path) -> None:
     assert not run.is_complete(file, quick=False)
     file.write_text(json.dumps({"stage": "quantize"}))
     assert not run.is_complete(file, quick=True)
+
+
+def test_a_result_is_set_aside_once_to_be_kept_from(tmp_path: Path) -> None:
+    file = tmp_path / "results" / "x.json"
+    file.parent.mkdir()
+    done = {"stage": DONE, "quick": False, "kept": ""}
+    file.write_text(json.dumps(done))
+    run.set_aside(file, TIMES, fresh=False)
+    assert not file.exists()
+    assert run.read(run.aside(file)) == done
+    file.write_text(json.dumps({**done, "kept": TIMES}))
+    run.set_aside(file, TIMES, fresh=False)
+    assert run.is_complete(file, quick=False)
+    run.set_aside(file, TIMES, fresh=True)
+    assert not file.exists()
+    assert run.read(run.aside(file))["kept"] == TIMES
+
+
+def test_what_was_not_carried_to_its_end_is_not_kept_from(tmp_path: Path) -> None:
+    file = tmp_path / "results" / "x.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"stage": "quantize"}))
+    run.set_aside(file, TIMES, fresh=False)
+    assert run.read(run.aside(file)) == {}
