@@ -1,3 +1,4 @@
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from tests.nets import images
 from zeropoint.batches import (
@@ -14,6 +16,7 @@ from zeropoint.batches import (
     input_names,
     inputs_of,
     labels_of,
+    length_of,
     misfit,
 )
 from zeropoint.errors import CalibrationError
@@ -218,3 +221,16 @@ def test_a_shape_that_does_not_fit_is_found(
     found: list[tuple[int, ...]], wrong: int | None
 ) -> None:
     assert misfit(found, [("N", 3, "H", "W"), ("N", 5)]) == wrong
+
+
+class Endless(IterableDataset[Tensor]):
+    def __iter__(self) -> Iterator[Tensor]:
+        while True:
+            yield torch.zeros(3)
+
+
+def test_the_length_of_a_loader_is_known_if_it_says_so() -> None:
+    assert length_of([1, 2, 3]) == 3
+    assert length_of(DataLoader(TensorDataset(torch.zeros(10, 2)), batch_size=4)) == 3
+    assert length_of(iter([1, 2])) == math.inf
+    assert length_of(DataLoader(Endless(), batch_size=4)) == math.inf

@@ -9,7 +9,8 @@ Labels are the next item after the inputs, if there is one.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from typing import Any
 
@@ -75,6 +76,14 @@ def first_and_all(loader: Iterable[object]) -> tuple[object, Iterator[object]]:
             "the loader yields no batch; calibration needs some real images (512 are plenty)"
         ) from None
     return first, chain([first], iterator)
+
+
+def length_of(loader: Iterable[object]) -> float:
+    """How many batches there are; infinity if the loader does not say."""
+    try:
+        return len(loader) if isinstance(loader, Sized) else math.inf
+    except (TypeError, NotImplementedError):  # a DataLoader whose dataset has no length
+        return math.inf
 
 
 def calibration_batches(

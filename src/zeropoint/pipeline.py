@@ -3,7 +3,7 @@
 import math
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,6 +20,7 @@ from zeropoint.batches import (
     first_and_all,
     input_names,
     inputs_of,
+    length_of,
 )
 from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
@@ -261,7 +262,7 @@ class Data:
         self.example = inputs_of(first, self._names)
         check_inputs(self.example, "batch 0 of the loader")
         size = len(self.example[0]) if self.example[0].ndim else 1
-        self._there: float = len(loader) * size if isinstance(loader, Sized) else math.inf
+        self._there = size * length_of(loader)
 
     def first(self, graph: Graph, part: float, most: int) -> Iterator[Inputs]:
         """Inputs of a part of the samples, of at most so many; all are going to be looked at."""

@@ -86,7 +86,8 @@ def trained(width: Width, seed: int) -> Tensor:
     does, in less than half of the time.
     """
     torch.manual_seed(seed)
-    teacher = zp.quantize(float_network(), calibration(), replace(of(WIDTHS[0]), gptq=False))
+    plain = replace(of(WIDTHS[0]), gptq=False, equalize=False)
+    teacher = zp.quantize(float_network(), calibration(), plain)
     qat = in_channels_last(zp.prepare_qat(float_network(), calibration(), of(width)))
 
     def loss(x: Tensor, outputs: Tensor, labels: Tensor) -> Tensor:
