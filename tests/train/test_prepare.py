@@ -140,7 +140,7 @@ def test_an_untrained_module_is_converted_with_one_warning() -> None:
     with pytest.warns(UserWarning, match="before a single") as caught:
         zp.convert(qat)
     assert [str(warning.message) for warning in caught] == [
-        "the model was converted before a single training step: quantize() does the same"
+        "the model was converted before a single training step: quantize() does that better"
     ]
     assert caught[0].filename == __file__
     zp.convert(qat)  # warnings are errors
