@@ -66,7 +66,7 @@ def _sizes(
     def listen(name: str, x: Any) -> None:
         if name in found:
             others = [axis for axis in range(x.ndim) if axis != 1]
-            size = torch.linalg.vector_norm(x, math.inf, others)
+            size = torch.linalg.vector_norm(x, math.inf, others).cpu()
             found[name] = torch.maximum(found[name], size)
 
     for inputs in batches:  # the user's code: not in inference mode

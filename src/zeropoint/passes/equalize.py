@@ -41,21 +41,24 @@ def equalize(graph: Graph, levels: Mapping[str, Tensor]) -> Graph:
             continue
         x, weight, bias, *_ = node.inputs
         if x in levels:
-            old = constants[weight]
-            new = old.to(torch.float64) * _columns(node, factors(levels[x]), old)
-            constants[weight] = new.to(old.dtype)
+            constants[weight] = _times(constants[weight], _columns(node, factors(levels[x])))
         if node.output in levels:
-            by = factors(levels[node.output])
+            rows = 1 / factors(levels[node.output])
             for name in (weight, bias):
-                rows = by.reshape(-1, *[1] * (constants[name].ndim - 1))
-                constants[name] = (constants[name].to(torch.float64) / rows).to(
-                    graph.constants[name].dtype
-                )
+                constants[name] = _times(constants[name], rows)
     return replace(graph, constants=constants)
 
 
-def _columns(node: Node, by: Tensor, weight: Tensor) -> Tensor:
-    """The factor of each column of a weight (O, C / groups, ...), in a shape that broadcasts."""
+def _columns(node: Node, by: Tensor) -> Tensor:
+    """The factors (groups, 1, C / groups) of columns; each group of rows has its own."""
     groups = node.op.groups if isinstance(node.op, Convolution) else 1
-    rows = by.reshape(groups, -1).repeat_interleave(len(weight) // groups, 0)
-    return rows.reshape(*rows.shape, *[1] * (weight.ndim - 2))
+    return by.reshape(groups, 1, -1)
+
+
+def _times(constant: Tensor, by: Tensor) -> Tensor:
+    """A weight (O, C / groups, ...) or bias (O,) times factors of rows (O,) or of columns."""
+    by = by.to(constant.device)
+    groups = len(by)
+    parts = constant.to(torch.float64).reshape(groups, len(constant) // groups, *constant.shape[1:])
+    scaled = parts * by.reshape(*by.shape, *[1] * (parts.ndim - by.ndim))
+    return scaled.reshape(constant.shape).to(constant.dtype)
