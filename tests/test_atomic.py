@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from zeropoint.atomic import write, write_text
+from zeropoint.atomic import check_writable, write, write_text
 from zeropoint.errors import FileError
 
 
@@ -33,3 +33,12 @@ def test_a_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
 def test_others_may_read_the_file(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "")
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_could_not_be_written_is_told_beforehand(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a.txt", tmp_path / "b.txt")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileError, match="cannot be written: it is a folder"):
+        check_writable(tmp_path / "a.txt", tmp_path)
+    with pytest.raises(FileError, match=r"none/a\.txt cannot be written: No such file"):
+        check_writable(tmp_path / "none" / "a.txt")

@@ -62,7 +62,10 @@ def main() -> None:
         measure(network_named(arguments.measure), settings, arguments.file)
         return
     console = Console(stderr=True)
-    chosen = shard(matching(arguments.networks), arguments.shard)
+    try:
+        chosen = shard(matching(arguments.networks), arguments.shard)
+    except ValueError as error:
+        sys.exit(f"zoo: {error}")
     if arguments.list:
         print(*(network.name for network in chosen), sep="\n")
         return

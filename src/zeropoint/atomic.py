@@ -33,5 +33,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write(path, lambda temporary: _write_text(temporary, text))
 
 
+def check_writable(*paths: str | os.PathLike[str]) -> None:
+    """FileError now, rather than after minutes of work, for files that could not be written."""
+    for path in map(Path, paths):
+        if path.is_dir():
+            raise FileError(f"{path} cannot be written: it is a folder")
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise FileError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
 def _write_text(path: str, text: str) -> None:
     Path(path).write_text(text, encoding="utf-8")

@@ -71,3 +71,9 @@ def test_a_model_that_cannot_be_captured_shows_its_line(zeropoint: Shell) -> Non
     assert sentence.startswith("zeropoint: Branches cannot be captured")
     assert "cli_net.py" in sentence
     assert "if x.sum() > 0" in sentence
+
+
+def test_an_output_folder_that_is_missing_is_named_before_any_work(zeropoint: Shell) -> None:
+    out = zeropoint.folder / "nowhere" / "a.safetensors"
+    outcome = zeropoint("quantize", "no_such_module:f", "--data", "./nowhere", "--out", out)
+    assert_mistake(outcome, f"{out} cannot be written: No such file or directory")

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests.conformance.draft import Case
+from tests.export.behind import program_of
 from tests.export.onnx.runtime import run_model
-from tests.nets import images, lowered, seeded
+from tests.nets import images
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
-from zeropoint.capture import capture
 from zeropoint.errors import ExportError
 from zeropoint.execute.onnxruntime import why_unusable
 from zeropoint.execute.reference import Reference
@@ -22,25 +22,9 @@ from zeropoint.graph.build import Builder
 from zeropoint.graph.value import Quantized
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shuffle import ChannelShuffle
-from zeropoint.passes import simplify
 from zeropoint.program.program import Program
 
 pytestmark = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusable()))
-
-
-class Behind(nn.Module):
-    """A layer, a pool of one pixel that makes codes of its accumulators, and `function`."""
-
-    def __init__(self, function: Callable[[Any], Tensor]) -> None:
-        super().__init__()
-        self.conv, self.pool, self.function = nn.Conv2d(3, 4, 1), nn.MaxPool2d(1), function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(self.pool(self.conv(x)))
-
-
-def program_of(function: Callable[[Any], Tensor]) -> Program:
-    return lowered(simplify(capture(seeded(Behind(function)), (images(),))), images())
 
 
 @pytest.mark.parametrize(

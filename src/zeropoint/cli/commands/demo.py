@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from zeropoint.atomic import check_writable
 from zeropoint.cli.options import JsonOption
 from zeropoint.cli.output import emit_json, stdout
 from zeropoint.cli.progress_bars import progress_bars
-from zeropoint.cli.require_folder import require_folder_of
 from zeropoint.demo import demonstrate
 
 
@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Train a small network on handwritten digits, quantize, compare, save, reload."""
     if out is not None:
-        require_folder_of(out)
+        check_writable(out)
     with progress_bars() as progress:
         shown = demonstrate(out=out, progress=progress)
     if as_json:

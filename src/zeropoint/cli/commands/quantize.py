@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import zeropoint as zp
+from zeropoint.atomic import check_writable
 from zeropoint.cli.images import ImageOptions, with_image_options
 from zeropoint.cli.options import (
     DataOption,
@@ -18,7 +19,6 @@ from zeropoint.cli.options import (
 )
 from zeropoint.cli.output import emit_json, megabytes, stdout
 from zeropoint.cli.progress_bars import progress_bars
-from zeropoint.cli.require_folder import require_folder_of
 from zeropoint.source import load_model
 
 SHUFFLE_SEED = 0
@@ -72,7 +72,7 @@ def quantize(
     as_json: JsonOption = False,
 ) -> None:
     """Quantize SOURCE after training, calibrated on --data, into the file --out."""
-    require_folder_of(out)
+    check_writable(out)
     model = load_model(source, weights=weights)
     loader = images.open(data, samples=samples, shuffle_seed=SHUFFLE_SEED)
     recipe = recipe_of(bits_weights, bits_activations, calibrator, keep_float or [])

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 import zeropoint as zp
+from zeropoint.atomic import check_writable
 from zeropoint.cli.images import ImageOptions, with_image_options
 from zeropoint.cli.options import DataOption, FileArgument, JsonOption
 from zeropoint.cli.output import show
 from zeropoint.cli.progress_bars import progress_bars
-from zeropoint.cli.require_folder import require_folder_of
 
 FAILED = 1
 
@@ -37,7 +37,7 @@ def verify(
 ) -> None:
     """Run engines and exported files beside FILE's exact integers; leave with 1 if one fails."""
     if out is not None:
-        require_folder_of(out)
+        check_writable(out)
     loader = images.open(data, samples=samples)
     quantized = zp.load(file, engine="reference")
     with progress_bars(total=loader.samples) as progress:

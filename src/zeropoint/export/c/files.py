@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from zeropoint.atomic import write_text
+from zeropoint.atomic import check_writable, write_text
 from zeropoint.errors import FileError
 
 
 def write_pair(first: Path, first_text: str, second: Path, second_text: str) -> None:
     """Both texts in their files. FileError, and both as they were, if one cannot be written."""
-    for path in (first, second):
-        if path.is_dir():
-            raise FileError(f"{path} cannot be written: it is a folder")
+    check_writable(first, second)
     before = second.read_bytes() if second.exists() else None
     write_text(second, second_text)
     try:

@@ -8,7 +8,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from typing import Any
 from rich.text import Text
 from torch import nn
 
-from zeropoint.atomic import write_text
+from zeropoint.atomic import check_writable, write_text
 from zeropoint.batches import Inputs, first_and_all, input_names, inputs_of
 from zeropoint.errors import FileError
 from zeropoint.model import QuantizedModel
@@ -104,14 +103,7 @@ def writable(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     data = page.with_suffix(".json")
     if page == data:
         raise FileError(f"{page} cannot be the page, since the data go there: name it .html")
-    for file in (page, data):
-        if file.is_dir():
-            raise FileError(f"{file} cannot be written: it is a folder")
-    try:
-        with tempfile.TemporaryFile(dir=page.parent):
-            pass
-    except OSError as error:
-        raise FileError(f"{page} cannot be written: {error.strerror or error}") from error
+    check_writable(page, data)
     return page, data
 
 
