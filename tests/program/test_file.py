@@ -392,9 +392,13 @@ def test_an_existing_file_is_replaced_whole(
 
 
 def test_levels_come_back(tmp_path: Path, residual: Program) -> None:
-    levels = {residual.graph.nodes[1].output: torch.arange(8, dtype=torch.uint8)}
+    each = torch.arange(8, dtype=torch.uint8)
+    names = [node.output for node in residual.graph.nodes]
+    levels = {names[1]: each, names[2]: each.repeat_interleave(49), names[3]: 0 * each + 7}
     equalized = replace(residual, levels=levels)
     save(equalized, tmp_path / "a.safetensors")
+    written = load_file(tmp_path / "a.safetensors")
+    assert [len(written[f"{name}{file.LEVEL}"]) for name in levels] == [8, 8, 1]
     loaded = load(tmp_path / "a.safetensors")
     assert_equal(loaded, residual)
     assert [(name, level.tolist()) for name, level in loaded.levels.items()] == [
