@@ -22,8 +22,6 @@ from zeropoint.distributed import largest
 from zeropoint.graph.channels_last import as_channels_last, channels_last
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.walk import walk
-from zeropoint.ops.conv import Convolution
-from zeropoint.ops.linear import Linear
 from zeropoint.passes.equalize import OCTAVE
 from zeropoint.recipe import Recipe
 
@@ -39,20 +37,14 @@ LEAST = 2.0**-6
 def levels_of(
     graph: Graph, one: Inputs, batches: Iterable[Inputs], recipe: Recipe
 ) -> Mapping[str, Tensor]:
-    """The levels, uint8 (C,), of the values that layers read or write and that are scaled."""
+    """The levels, uint8 (C,), of the values that are scaled."""
     kin = families(graph, one, recipe)
     scaled = {name: found for name, found in kin.items() if bool((found != FIXED).any())}
     if not scaled:
         return {}
     sizes = {name: largest(size) for name, size in _sizes(graph, batches, scaled).items()}
     level = _levels(graph, scaled, sizes)
-    ends = {
-        name
-        for node in graph.nodes
-        if isinstance(node.op, Convolution | Linear)
-        for name in (node.inputs[0], node.output)
-    }
-    found = {name: level[scaled[name]] for name in graph.values if name in ends & scaled.keys()}
+    found = {name: level[channels] for name, channels in scaled.items()}
     return {name: levels for name, levels in found.items() if bool(levels.any())}
 
 
