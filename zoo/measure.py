@@ -196,10 +196,11 @@ class _Measurement:
         attempts: list[Prepared | Row] = []
         if q is not None:
             attempts += self.own_engines(q)
+        kept = self.kept_rows()
         for peer in PEERS:
             self.at(peer.name)
-            if peer.name in self.kept_rows():
-                attempts.append(self.kept_rows()[peer.name])
+            if peer.name in kept:
+                attempts.append(kept[peer.name])
                 continue
             if peer.name in self.settings.without:
                 attempts.append(Row(peer.name, "the process died while it was prepared"))

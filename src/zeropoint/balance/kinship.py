@@ -229,5 +229,5 @@ def fixed(x: Any) -> Tensor:
 
 
 def is_open(low: float | None, high: float | None) -> bool:
-    """True if bounds leave zero within: they are met later, or as before, by what is smaller."""
+    """True if zero lies within the bounds, so that the sign of no number changes there."""
     return (low is None or low <= 0) and (high is None or high >= 0)

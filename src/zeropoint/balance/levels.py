@@ -69,7 +69,7 @@ def _sizes(
 
 def _levels(graph: Graph, scaled: Mapping[str, Tensor], sizes: Mapping[str, Tensor]) -> Tensor:
     """The level of each family, uint8."""
-    count = 1 + max((int(found.max()) for found in scaled.values()), default=FIXED)
+    count = 1 + max(int(found.max()) for found in scaled.values())
     octaves, members = torch.zeros(count, dtype=torch.float64), torch.zeros(count)
     for name, found in scaled.items():
         size = sizes[name].to(torch.float64)

@@ -10,8 +10,8 @@ is activations that share a grid, and weights have one for each row.
 Requires: levels such as balance/levels.py finds them: between a layer that writes a value and those
 that read it, factors pass through every operator.
 Ensures: the same function to float32 rounding, and exactly where levels are multiples of 8; but for
-a bound other than zero (ReLU6), which cuts off a channel f_c times as early. No value that the
-levels were found on goes so far, and the grid ends there for all channels.
+a bound other than zero (ReLU6): it cuts channel c off at f_c of itself. No value that the levels
+were found on goes so far, and the grid ends there for all channels.
 """
 
 from collections.abc import Mapping

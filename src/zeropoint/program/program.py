@@ -38,8 +38,8 @@ MOST_BITS = 8
 class Program:
     """An integer graph, the reason for each float node (by its output), and its provenance.
 
-    `levels` (C,) are uint8: the channels of that value stand for 2^(-level / 8) of what they are in
-    the model (passes/equalize.py).
+    `levels` (C,) are uint8: a channel of that value is 2^(level / 8) times what it is in the model,
+    and so are its real numbers s (q - z) (passes/equalize.py).
     """
 
     graph: Graph
