@@ -411,3 +411,20 @@ def test_a_file_from_before_there_were_levels_is_read(tmp_path: Path, residual: 
     save(residual, tmp_path / "a.safetensors")
     forge(tmp_path / "a.safetensors", lambda body, tensors: body.pop("levels"))
     assert load(tmp_path / "a.safetensors").levels == {}
+
+
+# --- bytes ---------------------------------------------------------------------------------------
+
+
+def test_a_program_goes_through_bytes(residual: Program, tmp_path: Path) -> None:
+    content = file.dumps(residual)
+    assert_equal(file.loads(content), residual)
+    save(residual, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == content
+
+
+def test_damaged_bytes_are_told(small: Program) -> None:
+    content = file.dumps(small)
+    for damaged in (b"", content[:-1], content[:-1] + b"\xff"):
+        with pytest.raises(FileError, match=r"^what was given (is damaged|was altered)"):
+            file.loads(damaged)

@@ -22,6 +22,7 @@ from rich.text import Text
 from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
+from zeropoint.container import Json
 from zeropoint.errors import CalibrationError, RecipeError
 from zeropoint.observe.best import CALIBRATORS
 from zeropoint.observe.calibrator import Calibrator
@@ -29,7 +30,7 @@ from zeropoint.observe.histogram import Histogram
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics_choice import Choice, choice_of
 from zeropoint.render import as_text
-from zeropoint.sealed import Json, Kind, read, write
+from zeropoint.sealed import Kind, read, write
 from zeropoint.version import VERSION
 
 if TYPE_CHECKING:

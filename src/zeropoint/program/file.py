@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zeropoint import sealed
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams, per_tensor
+from zeropoint.container import Json
 from zeropoint.graph import structure
 from zeropoint.graph.graph import Graph, Node, Origin
 from zeropoint.graph.text import DTYPES, SCALE, ZERO_POINT, options_of
@@ -25,7 +27,7 @@ from zeropoint.graph.value import FLOAT_NAMES, Plain, Quantized, Size, Value, Va
 from zeropoint.ops import OPS
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
-from zeropoint.sealed import Json, Kind, digest_of, read, write
+from zeropoint.sealed import Kind
 
 LEVEL = ":level"
 
@@ -39,17 +41,27 @@ KIND = Kind(
 
 def save(program: Program, path: str | os.PathLike[str]) -> None:
     """Write the file, atomically; FileError, with nothing left behind, if it cannot be written."""
-    write(KIND, path, _body(program), _tensors(program))
+    sealed.write(KIND, path, _body(program), _tensors(program))
 
 
 def load(path: str | os.PathLike[str]) -> Program:
     """The program in a file, verified; FileError if the file is missing, damaged or foreign."""
-    return read(KIND, path, _program)
+    return sealed.read(KIND, path, _program)
+
+
+def dumps(program: Program) -> bytes:
+    """The bytes of the file."""
+    return sealed.dumps(KIND, _body(program), _tensors(program))
+
+
+def loads(content: bytes) -> Program:
+    """The program in such bytes, verified; FileError if they are damaged or foreign."""
+    return sealed.loads(KIND, content, _program)
 
 
 def digest(program: Program) -> str:
     """32 hexadecimal digits that another program, or another weight in it, would not have."""
-    return digest_of({"format": KIND.format, **_body(program)}, _tensors(program))
+    return sealed.digest_of({"format": KIND.format, **_body(program)}, _tensors(program))
 
 
 def _body(program: Program) -> Json:
