@@ -21,17 +21,21 @@ from zeropoint.graph.op import IntegerOp, Role, Signature
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Plain, Quantized
 from zeropoint.ops.conv import Convolution
-from zeropoint.ops.functions import Steps, is_function
+from zeropoint.ops.functions import Steps, is_function, is_tame
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
-from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.options import check_options
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.ops.table import Table
+from zeropoint.program.grids import check_node, check_values
 from zeropoint.program.provenance import Provenance
+from zeropoint.program.shapes import check_shapes
 
 MOST_BITS = 8
 """Of the codes that a table is read by."""
+
+MOST_LEVELS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -72,21 +76,48 @@ class Program:
     def verify(self) -> None:
         """ProgramError unless the program is what it claims to be.
 
-        1. Integer operators read integers; only islands and fences touch real numbers.
-        2. A bias is int32 at the scale s_x s_w.
-        3. For the worst input no accumulator leaves int32.
-        4. An island does nothing but compute.
+        1. Every value is well formed, and so are the options of every operator.
+        2. Integer operators read integers; only islands and fences touch real numbers.
+        3. A bias is int32 at the scale s_x s_w, and every grid is one that its operator can have.
+        4. For the worst input no accumulator leaves int32.
+        5. An island does nothing but compute.
+        6. Every node takes its operands, and gives the shapes that are declared.
         """
         try:
-            self.graph.verify()
+            self._verify()
+        except ProgramError:
+            raise
         except GraphError as error:
             raise ProgramError(f"the program's graph is malformed: {error}") from error
+        except Exception as error:  # a program that no rule foresees is none
+            raise ProgramError(f"the program is malformed: {error!r}") from error
+
+    def _verify(self) -> None:
+        self.graph.verify()
+        check_values(self.graph)
+        self._verify_levels()
         for node in self.graph.nodes:
             self._verify_types(node)
+            self._verify_options(node)
             self._verify_function(node)
-            self._verify_island(node)
+            if self.is_integer(node) or isinstance(node.op, Dequantize):
+                check_node(self.graph, node)
             if self.is_integer(node) and not isinstance(node.op, Quantize):
                 self._verify_integers(node)
+        check_shapes(self.graph, self.provenance.input_shapes)
+
+    def _verify_levels(self) -> None:
+        if sum(level.numel() for level in self.levels.values()) > MOST_LEVELS:
+            raise ProgramError("it has more levels of channels than any network has channels")
+        for name, level in self.levels.items():
+            if level.dtype != torch.uint8 or level.ndim != 1:
+                raise ProgramError(f"the levels of {name!r} are no bytes, one for each channel")
+
+    def _verify_options(self, node: Node) -> None:
+        try:
+            check_options(node.op)
+        except GraphError as error:
+            raise ProgramError(f"{node.output}: {error}") from error
 
     def _verify_types(self, node: Node) -> None:
         op = node.op
@@ -95,7 +126,7 @@ class Program:
         reads = [self.graph.values[name].type for name in node.inputs]
         if self.is_integer(node):
             if isinstance(op, Quantize):
-                if isinstance(reads[0], Quantized):
+                if reads and isinstance(reads[0], Quantized):
                     raise ProgramError(f"{node.output} quantizes what is quantized already")
                 return
             if not isinstance(op, IntegerOp):
@@ -109,22 +140,15 @@ class Program:
                     raise ProgramError(f"{node.output} reads the real numbers of {name!r}")
             return
         if isinstance(op, Dequantize):
-            if not isinstance(reads[0], Quantized):
+            if not reads or not isinstance(reads[0], Quantized):
                 raise ProgramError(
-                    f"{node.output} dequantizes the real numbers of {node.inputs[0]!r}"
+                    f"{node.output} dequantizes the real numbers of {', '.join(node.inputs)!r}"
                 )
             return
         if any(isinstance(type, Quantized) for type in reads):
             raise ProgramError(f"{node.output} runs in float but reads integers")
         if node.output not in self.islands and node.output not in self._leaving:
             raise ProgramError(f"{node.output} runs in float and is not named as an island")
-
-    def _verify_island(self, node: Node) -> None:
-        if isinstance(node.op, Opaque):
-            try:
-                node.op.check()
-            except GraphError as error:
-                raise ProgramError(f"{node.output}: {error}") from error
 
     @cached_property
     def _leaving(self) -> frozenset[str]:
@@ -175,6 +199,8 @@ class Program:
             function = node.op.function
         if not is_function(function):
             raise ProgramError(f"{node.output}: {function} is no function")
+        if not isinstance(node.op, Table) and not is_tame(function):
+            raise ProgramError(f"{node.output}: {function} is no function of an accumulator")
 
     def _verify_table(self, node: Node, op: Table) -> None:
         signature = self.signature(node)
