@@ -38,12 +38,18 @@ def program() -> Program:
 
 
 def with_node(op: Op, inputs: tuple[str, ...], type: ValueType) -> Program:
-    """The program with one more node, "more", that is its output."""
+    """The program with one more node, "more", that is its output; integers leave as real numbers."""
     ordinary = program()
     graph = ordinary.graph
-    values = {**graph.values, "more": Value("more", type, SHAPE)}
-    nodes = (*graph.nodes, Node(op, inputs, ("more",)))
-    return replace(ordinary, graph=replace(graph, nodes=nodes, values=values, outputs=("more",)))
+    more = Value("more", type, SHAPE), Value("more.real", Plain(), SHAPE)
+    values = {**graph.values, **{value.name: value for value in more}}
+    nodes = [*graph.nodes, Node(op, inputs, ("more",))]
+    if isinstance(type, Quantized):
+        nodes.append(Node(Dequantize(), ("more",), ("more.real",)))
+    outputs = nodes[-1].outputs
+    return replace(
+        ordinary, graph=replace(graph, nodes=tuple(nodes), values=values, outputs=outputs)
+    )
 
 
 def with_value(name: str, params: QParams) -> Program:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from zeropoint.errors import GraphError
+from zeropoint.errors import EngineError, GraphError
 from zeropoint.graph.op import Op
 from zeropoint.graph.value import Value
 from zeropoint.ops.allowed import ALLOWED, LARGEST_OF, OWN, REFUSED_OVERLOADS, UNWRITTEN
@@ -68,8 +68,11 @@ class Opaque(Op):
             _check_item(self.target, item, LARGEST_OF.get(name, LARGEST))
 
     def run(self, *inputs: Any) -> Any:  # whatever torch's operator returns
-        """Calls torch's operator."""
-        return called(resolve(self.target), self.arguments, self.keywords, inputs)
+        """Calls torch's operator; EngineError for what it cannot take, such as a wrong index."""
+        try:
+            return called(resolve(self.target), self.arguments, self.keywords, inputs)
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            raise EngineError(f"{self.target}: {error}") from error
 
     def run_on_meta(self, *inputs: Any) -> Any:
         """The shapes and types of the results, as tensors without contents."""
@@ -109,7 +112,7 @@ def resolve(target: str) -> torch._ops.OpOverload:
     reason = why_not_allowed(target)
     if reason is not None:
         raise GraphError(reason)
-    return _found(target)
+    return operator_of(target)
 
 
 def why_not_allowed(target: str) -> str | None:
@@ -120,13 +123,14 @@ def why_not_allowed(target: str) -> str | None:
     if not known or target in REFUSED_OVERLOADS:
         return f"{target!r} is none of the operators that a program may call (ops/allowed.py)"
     try:
-        op = _found(target)
+        op = operator_of(target)
     except GraphError as error:
         return str(error)
     return None if is_functional(op) else f"{target!r} writes into its operands"
 
 
-def _found(target: str) -> torch._ops.OpOverload:
+def operator_of(target: str) -> torch._ops.OpOverload:
+    """The torch operator of that name, whatever it does; GraphError if there is none."""
     namespace, _, rest = target.partition(".")
     name, _, overload = rest.rpartition(".")
     try:

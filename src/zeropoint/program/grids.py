@@ -1,11 +1,13 @@
 """What the values of a program may be: their grids, the codes of constants, and who reads what.
 
-    activation     unsigned, 2 to 8 bits, one scale
+    activation     2 to 8 bits (16 at most), one scale
     weight         signed, 2 to 8 bits, one scale or one for each output channel; a constant
     bias           int32 at the scale s_x s_w, zero point 0; a constant, a number for each channel
-    accumulator    int32 at the scale s_x s_w, zero point 0; nothing but a fence reads it
+    accumulator    int32 at the scale s_x s_w, zero point 0; read by fences, and moved if it has one
+                   scale
 
-Scales are far enough from the ends of float32 that no product or quotient of them gets there.
+Scales are far enough from the ends of float32 that no product or quotient of them gets there, and
+no operand is so large that its steps on the grid of the result are beyond float32's integers.
 """
 
 from collections.abc import Sequence
@@ -13,22 +15,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.integer import INT32
+from zeropoint.arithmetic.integer import INT32, STORAGE, IntegerType
 from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams
 from zeropoint.errors import ProgramError
 from zeropoint.graph.graph import Graph, Node
-from zeropoint.graph.op import Grid, IntegerOp, Role
+from zeropoint.graph.op import Grid, IntegerOp, Op, Role
 from zeropoint.graph.value import Plain, Quantized, Size, Value
+from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
+from zeropoint.ops.movement import Movement
+from zeropoint.ops.mul import Mul
 from zeropoint.ops.quantize import Dequantize, Quantize
 
-LARGEST_SCALE = 2.0**40
-LARGEST_RATIO = 2.0**64
-"""Of s_x s_w to s_y: one unit of the accumulator is more than any grid holds long before that."""
+LARGEST_SCALE = 2.0**64
+SMALLEST_WEIGHT = 2.0**-120
+"""A channel of zeros has the scale that its bias needs."""
 
-BITS = range(2, 9)
+ACCUMULATORS = 2.0**-126, 2.0**92
+"""Their scales: normal numbers, and 2^31 steps of the largest are finite."""
+
+MOST_STEPS = 2.0**20
+"""An operand, or one product of two, has at most so many steps of the result."""
+
+BITS, WEIGHT_BITS = range(2, 17), range(2, 9)
 MOST_RANK = 8
 BARE = (None, None, ())
 """The bounds and the function of a layer that has none."""
@@ -65,14 +76,15 @@ def check_node(graph: Graph, node: Node) -> None:
     grids = [params for params in params if params is not None]
     out = graph.values[node.output].params
     assert out is not None  # callers pass integer nodes
-    if out.type == INT32:
+    if node.op.grid is Grid.SHARED:
+        if out != grids[0]:
+            raise ProgramError(f"{node.output}: {node.op.name} keeps the grid of its operand")
+    elif out.type == INT32:
         _check_accumulator(graph, node, grids, out)
     elif not _is_activation(out):
         raise ProgramError(f"{node.output} is {out.type}, which is no type of an activation")
-    elif node.op.grid is Grid.SHARED and out != grids[0]:
-        raise ProgramError(f"{node.output}: {node.op.name} does not change the grid of its operand")
     else:
-        _check_ratios(node, roles, grids, out)
+        _check_steps(node, roles, grids, out)
 
 
 # --- one value -----------------------------------------------------------------------------------
@@ -85,20 +97,19 @@ def _check_grid(value: Value, params: QParams) -> None:
     expected = () if params.axis is None else (_channels(value, params.axis),)
     if tuple(scale.shape) != expected or tuple(zero_point.shape) != expected:
         raise ProgramError(f"the grid of {name!r} has {tuple(scale.shape)} scales, not {expected}")
-    low, high = _bounds_of_scales(params)
+    low, high = (SMALLEST_WEIGHT, LARGEST_SCALE) if params.type != INT32 else ACCUMULATORS
     if not bool(((scale >= low) & (scale <= high)).all()):
         raise ProgramError(f"the grid of {name!r} has a scale that is none")
     type = params.type
     least, most = (0, 0) if type == INT32 else (type.low, type.high)
     if not bool(((zero_point >= least) & (zero_point <= most)).all()):
         raise ProgramError(f"the grid of {name!r} has a zero point outside of its type {type}")
-    if type != INT32 and type.bits not in BITS:
+    if type != INT32 and (type.bits not in BITS or not _is_stored(type)):
         raise ProgramError(f"{name!r} is of type {type}; programs have 2 to 8 bits")
 
 
-def _bounds_of_scales(params: QParams) -> tuple[float, float]:
-    once = SMALLEST_SCALE, LARGEST_SCALE
-    return (once[0] ** 2, once[1] ** 2) if params.type == INT32 else once
+def _is_stored(type: IntegerType) -> bool:
+    return any(bits >= type.bits and signed == type.signed for bits, signed in STORAGE)
 
 
 def _channels(value: Value, axis: int) -> int | str:
@@ -148,9 +159,9 @@ def _check_fence(graph: Graph, node: Node) -> None:
 def _is_activation(params: QParams | None) -> bool:
     return (
         params is not None
-        and not params.type.signed
         and params.type.bits in BITS
         and params.axis is None
+        and params.scale.item() >= SMALLEST_SCALE
     )
 
 
@@ -159,7 +170,7 @@ def _check_role(graph: Graph, node: Node, name: str, role: Role) -> None:
     if (role is Role.SIZE) != isinstance(value.type, Size):
         raise ProgramError(f"{node.output}: its operand {name!r} is no {role.value}")
     params = value.params
-    if role is Role.ACTIVATION and not _is_activation(params):
+    if role is Role.ACTIVATION and not (_is_activation(params) or _may_be_wide(node.op, params)):
         raise ProgramError(f"{node.output}: its operand {name!r} is no activation of 2 to 8 bits")
     if role not in (Role.WEIGHT, Role.BIAS):
         return
@@ -167,8 +178,14 @@ def _check_role(graph: Graph, node: Node, name: str, role: Role) -> None:
         raise ProgramError(f"{node.output}: its {role.value} {name!r} is computed")
     if params is None or params.axis not in (None, 0):
         raise ProgramError(f"{node.output}: the grid of its {role.value} is not along axis 0")
-    if role is Role.WEIGHT and not (params.type.signed and params.type.bits in BITS):
+    if role is Role.WEIGHT and not (params.type.signed and params.type.bits in WEIGHT_BITS):
         raise ProgramError(f"{node.output}: its weights are {params.type}")
+
+
+def _may_be_wide(op: Op, params: QParams | None) -> bool:
+    """True for an accumulator that is only moved, or bounded."""
+    moves = isinstance(op, Movement | Clamp)
+    return moves and params is not None and params.type == INT32 and params.axis is None
 
 
 def _check_accumulator(graph: Graph, node: Node, grids: Sequence[QParams], out: QParams) -> None:
@@ -183,12 +200,20 @@ def _check_accumulator(graph: Graph, node: Node, grids: Sequence[QParams], out: 
         raise ProgramError(f"{node.output}: the accumulator is not at the scale s_x s_w")
 
 
-def _check_ratios(
-    node: Node, roles: Sequence[Role], grids: Sequence[QParams], out: QParams
-) -> None:
-    """ProgramError for a step of an operand that is more than all steps of the result."""
-    scales = [params.scale.double().max() for params in grids]
-    multiplied = Role.WEIGHT in roles or node.op.name in ("mul", "matmul")
-    largest = max(scales[0] * scales[1] if multiplied else scales[0], *scales)
-    if largest > LARGEST_RATIO * out.scale.double():
-        raise ProgramError(f"{node.output}: its operands are too large for its grid")
+def _check_steps(node: Node, roles: Sequence[Role], grids: Sequence[QParams], out: QParams) -> None:
+    """ProgramError for an operand that is far beyond the grid of the result."""
+    codes = [_farthest(params) for params in grids]
+    scales = [params.scale.double().max().item() for params in grids]
+    reals = [code * scale for code, scale in zip(codes, scales, strict=True)]
+    multiplied = Role.WEIGHT in roles or isinstance(node.op, Mul | MatMul)
+    if isinstance(node.op, Mul) and codes[0] * codes[1] >= 2**31:
+        raise ProgramError(f"{node.output}: a product of two codes can leave int32")
+    largest = max([reals[0] * reals[1], *reals[3:]] if multiplied else reals)
+    if largest > MOST_STEPS * out.scale.item():
+        raise ProgramError(f"{node.output}: its operands are far beyond the grid of its result")
+
+
+def _farthest(params: QParams) -> int:
+    """The largest |q - z|."""
+    least, most = torch.aminmax(params.zero_point)
+    return max(params.high - int(least), int(most) - params.low)

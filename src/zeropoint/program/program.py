@@ -21,7 +21,7 @@ from zeropoint.graph.op import IntegerOp, Role, Signature
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Plain, Quantized
 from zeropoint.ops.conv import Convolution
-from zeropoint.ops.functions import Steps, is_function, is_tame
+from zeropoint.ops.functions import Steps, is_defined, is_function
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.options import check_options
@@ -104,6 +104,9 @@ class Program:
                 check_node(self.graph, node)
             if self.is_integer(node) and not isinstance(node.op, Quantize):
                 self._verify_integers(node)
+        for name in self.graph.outputs:
+            if isinstance(self.graph.values[name].type, Quantized):
+                raise ProgramError(f"the output {name!r} leaves as integers")
         check_shapes(self.graph, self.provenance.input_shapes)
 
     def _verify_levels(self) -> None:
@@ -199,8 +202,8 @@ class Program:
             function = node.op.function
         if not is_function(function):
             raise ProgramError(f"{node.output}: {function} is no function")
-        if not isinstance(node.op, Table) and not is_tame(function):
-            raise ProgramError(f"{node.output}: {function} is no function of an accumulator")
+        if not isinstance(node.op, Table) and not is_defined(function):
+            raise ProgramError(f"{node.output}: {function} is not a number somewhere")
 
     def _verify_table(self, node: Node, op: Table) -> None:
         signature = self.signature(node)
