@@ -184,13 +184,14 @@ class _Inference:
 
     def _write(self, value: Value, result: Any) -> None:
         self._live[value.name] = result
+        if self._symbols is None:
+            return
         if isinstance(result, Tensor) and result.numel() > self._most:
             raise ProgramError(
                 f"{value.name} has {result.numel()} elements, which is out of all proportion to "
                 "the program and its inputs"
             )
-        if self._symbols is not None:
-            self._symbols.compare(value, result)
+        self._symbols.compare(value, result)
 
 
 def _hollow(value: Value, shape: Sequence[int]) -> Tensor:
