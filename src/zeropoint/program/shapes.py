@@ -210,7 +210,7 @@ def _check_operands(node: Node, operands: Sequence[Any]) -> None:
         _check_window(node.op, *operands[:3])
     if isinstance(node.op, Take):
         extent = operands[0].shape[node.op.axis]
-        if not all(-extent <= index < extent for index in node.op.indices):
+        if not all(0 <= index < extent for index in node.op.indices):
             raise ProgramError(f"an index is beyond the extent {extent}")
 
 

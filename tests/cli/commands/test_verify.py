@@ -6,16 +6,8 @@ from tests.cli.shell import Shell, assert_mistake
 def test_verify_prints_and_saves_the_certificate(zeropoint: Shell) -> None:
     out, exported = zeropoint.folder / "certificate.json", zeropoint.folder / "net.pt2"
     assert zeropoint("export", zeropoint.file, exported).code == 0
-    command = (
-        "verify",
-        zeropoint.file,
-        "--data",
-        zeropoint.data,
-        "--exported",
-        exported,
-        "--trust",
-    )
-    options = ("--engines", "reference", "--samples", 6, "--out", out)
+    command = ("verify", zeropoint.file, "--data", zeropoint.data, "--exported", exported)
+    options = ("--trust", "--engines", "reference", "--samples", 6, "--out", out)
     outcome = zeropoint(*command, *options)
     assert (outcome.code, outcome.err) == (0, "")
     assert "net.pt2" in outcome.out
