@@ -142,9 +142,9 @@ class Draft:
         return self.constant("bias", q.to(torch.int32), accumulator(x, weight, axis=0))
 
     def float_constant(self, name: str, tensor: Tensor) -> Value:
-        """A real constant, for an island."""
+        """A constant of an island: real numbers, indices or truth values."""
         value = self._to.constant(name, tensor)
-        self.real[value.name] = tensor.to(torch.float64)
+        self.real[value.name] = tensor.double() if tensor.is_floating_point() else tensor
         return value
 
     def emit(self, op: Op, *operands: Value, params: QParams | None = None) -> Value:
@@ -157,7 +157,13 @@ class Draft:
         real = op.run(*(self.real[value.name] for value in operands))
         reals = real if isinstance(real, tuple) else (real,)
         type = Plain() if params is None else Quantized(params)
-        declared = [(("N", *real.shape[1:]), type) for real in reals]
+        declared = [
+            (
+                ("N", *real.shape[1:]) if real.ndim else (),
+                type if real.is_floating_point() else Plain(real.dtype),
+            )
+            for real in reals
+        ]
         results = self._to.emit_many(op, operands, declared, name=op.name)
         self.real.update((value.name, real) for value, real in zip(results, reals, strict=True))
         return results

@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from zeropoint.export.onnx.aten import axes, elementwise, images, layers, shapes
+from zeropoint.export.onnx.aten import (
+    attention,
+    axes,
+    comparisons,
+    elementwise,
+    images,
+    layers,
+    makers,
+    recurrent,
+    shapes,
+    statistics,
+)
 from zeropoint.export.onnx.aten.arguments import Argument, Rule
 from zeropoint.export.onnx.floats import Operand
 from zeropoint.export.onnx.refusal import Refusal
@@ -15,6 +26,11 @@ RULES: Mapping[str, Rule] = {
     **layers.RULES,
     **shapes.RULES,
     **images.RULES,
+    **comparisons.RULES,
+    **makers.RULES,
+    **statistics.RULES,
+    **attention.RULES,
+    **recurrent.RULES,
 }
 
 
