@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.table import Column, Table
-from rich.text import Text
+from rich.text import Text  # the type alone
 from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
@@ -30,7 +30,7 @@ from zeropoint.observe.calibrator import Calibrator
 from zeropoint.observe.histogram import BINS, FINEST, INDEX_BITS, Histogram
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics_choice import Choice, choice_of
-from zeropoint.render import as_text
+from zeropoint.render import as_text, table, words
 from zeropoint.sealed import Kind, dumps, loads, read, write
 from zeropoint.version import VERSION
 
@@ -179,19 +179,16 @@ class Statistics:
         """
         kind = "symmetric" if symmetric else "affine"
         title = f"Activations of {self.samples} samples on {bits}-bit {kind} grids"
-        table = Table(
-            Column("value", overflow="fold"),
-            title=title,
-            caption="simulated SQNR in dB, * the best of the row",
-        )
+        head = [Column("value", overflow="fold")]
         for calibrator in CALIBRATORS:
             options = ", ".join(str(option) for option in vars(calibrator).values())
             header = f"{type(calibrator).__name__}\n{options}"
-            table.add_column(header, justify="right", overflow="fold")
+            head.append(Column(header, justify="right", overflow="fold"))
+        rows: list[list[str | Text]] = []
         for name, choices in self.choices(bits, symmetric).items():
             best = max(choice.sqnr_db for choice in choices.values())
-            table.add_row(Text(name), *(_cell(choice, best) for choice in choices.values()))
-        return table
+            rows.append([name, *(_cell(choice, best) for choice in choices.values())])
+        return table(head, rows, title=title, caption="simulated SQNR in dB, * the best of the row")
 
     def __rich__(self) -> Table:
         return self.table()
@@ -255,7 +252,7 @@ def _cell(choice: Choice, best: float) -> Text:
     is_best = choice.sqnr_db == best
     extent = f"{choice.low:.3g}..{choice.high:.3g}"
     text = f"{extent}\n{'* ' if is_best else ''}{choice.sqnr_db:.1f}"
-    return Text(text, style="bold" if is_best else "")
+    return words(text, "bold" if is_best else "")
 
 
 def _as_numbers(levels: Mapping[str, Tensor]) -> dict[str, list[int]]:

@@ -7,7 +7,6 @@ overflow.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
 
 import torch
 from torch import Tensor
@@ -23,13 +22,13 @@ from zeropoint.graph.value import Plain, Quantized
 from zeropoint.ops.conv import Convolution
 from zeropoint.ops.functions import Steps, is_defined, is_function
 from zeropoint.ops.linear import Linear
-from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.options import check_options
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.ops.table import Table
 from zeropoint.program.grids import check_node, check_values, farthest
 from zeropoint.program.provenance import Provenance
+from zeropoint.program.reach import check_reach
 from zeropoint.program.shapes import check_shapes
 
 MOST_BITS = 8
@@ -175,8 +174,7 @@ class Program:
         assert isinstance(node.op, IntegerOp)  # _verify_types says so
         if isinstance(node.op, Table):
             self._verify_table(node, node.op)
-        if isinstance(node.op, MatMul):
-            self._verify_matmul(node)
+        check_reach(self.graph, node)
         if Role.WEIGHT not in node.op.roles(len(node.inputs)):
             return
         x, weight, bias = (self.graph.values[name].params for name in node.inputs[:3])
@@ -225,20 +223,6 @@ class Program:
             op.entries(x, signature.output)
         except ProgramError as error:
             raise ProgramError(f"{node.output}: {error}") from error
-
-    def _verify_matmul(self, node: Node) -> None:
-        """As long as the sum is known; beyond that the reference refuses at run time."""
-        length = self.graph.values[node.inputs[0]].shape[-1]
-        largest = [
-            max(params.high - zero_point, zero_point - params.low)
-            for params in self.signature(node).inputs
-            for zero_point in [int(params.zero_point.item())]
-        ]
-        if isinstance(length, int) and length * prod(largest) >= 2**31:
-            raise ProgramError(
-                f"{node.output}: a sum of {length} products of two activations can leave int32; "
-                "keep that layer float"
-            )
 
     def accumulator_range(self, node: Node) -> Range:
         """What the accumulators of each output channel can reach over all possible inputs."""
