@@ -6,14 +6,16 @@ from dataclasses import replace
 
 from torch import nn
 
+from zeropoint.capture.tape import Tape
 from zeropoint.errors import RecipeError
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Statistics
-from zeropoint.pipeline import Clock, calibrated
+from zeropoint.pipeline import Clock, ForTraining, calibrated, checksums
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
 from zeropoint.train.assembly import Training, with_room
 from zeropoint.train.batch_norm import Live, Way
+from zeropoint.train.computed import without
 from zeropoint.train.learned_step import LearnedStep
 from zeropoint.train.method import Method
 from zeropoint.train.module import QuantizationAware
@@ -42,19 +44,21 @@ def prepare_qat(
     """
     methods = weights or LearnedStep(), activations or LearnedStep()
     _check_methods(*methods)
+    plain = without(model)
+    tape = Tape([*plain.named_parameters(), *plain.named_buffers()])
     made = calibrated(
-        model,
+        plain,
         loader,
         recipe or Recipe(),
         samples,
         engine,
         progress or silent,
         Clock(),
-        for_training=True,
+        training=ForTraining(tape, frozenset(), checksums(model)),
     )
     assignment = with_room(made.assignment, made.target)
     training = Training(*methods, batch_norm or Live(), engine)
-    return QuantizationAware(model, replace(made, assignment=assignment), training)
+    return QuantizationAware(model, replace(made, assignment=assignment), training, tape)
 
 
 def convert(qat: QuantizationAware) -> QuantizedModel:
