@@ -49,6 +49,7 @@ from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
 from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.refine.gptq import Collector, Moments, round_weights
+from zeropoint.settled import settled
 from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
 
@@ -168,7 +169,13 @@ def calibrated(
             names = dict.fromkeys([*assignment.own, *channel_axes(graph)])
             collector = Collector(graph, recipe) if not for_training else None
             listen = collector.listen if collector else None
-            observations = data.observe(graph, names, "calibrate", report, listen)
+            read = graph
+            if training:
+                seen = settled(captured, data.first(captured, PART, SAMPLES), training.norms)
+                read = remove_dropout(
+                    simplified(seen, target, for_training=True, wide_residuals=wide)
+                )
+            observations = data.observe(read, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
         plan = replace(choose(graph, assignment, observations, target), levels=levels)
         assignment = as_planned(assignment, plan)
