@@ -218,7 +218,7 @@ class Draft:
 def _type(real: Tensor, params: QParams | None) -> ValueType:
     if params is not None:
         return Quantized(params)
-    return Plain(torch.int64) if real.dtype == torch.int64 else Plain()
+    return Plain(real.dtype)
 
 
 def laid_out(x: Tensor, layout: Layout) -> Tensor:
