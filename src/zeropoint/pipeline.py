@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,6 @@ from zeropoint.batches import (
     first_and_all,
     input_names,
     inputs_of,
-    length_of,
 )
 from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
@@ -49,6 +47,7 @@ from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
 from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.refine.gptq import Collector, Moments, round_weights
+from zeropoint.samples import Samples, whole_number
 from zeropoint.settled import settled
 from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
@@ -155,6 +154,9 @@ def calibrated(
         recipe.check_layers(*origins, inputs=graph.inputs)
         one = tuple(x[:1] for x in example)
         macs = count_macs(graph, one)
+    with clock.stage("read"):
+        if isinstance(data, Data):
+            data.read(graph, report)
     with clock.stage("equalize"):
         if isinstance(data, Statistics):
             data.check(_places_for(data, captured, graph), data.weights)
@@ -272,33 +274,37 @@ def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[s
 class Data:
     """A loader whose first batch was read ahead; `samples` counts those that were looked at.
 
-    Of several processes each looks at its share, and all come to know the whole.
+    All that are to be looked at are read at once, and then come in an order of their own. Of
+    several processes each looks at its share, and all come to know the whole.
     """
 
     def __init__(self, names: Sequence[str], loader: Iterable[object], samples: int) -> None:
-        if samples < 1:
-            raise CalibrationError(f"samples={samples}; calibration needs at least one")
         self.samples = 0
-        self._most = share(samples)
+        self._most = share(whole_number(samples, "calibration"))
         self._names = names
+        self._loader = loader
         first, self._batches = first_and_all(loader)
         self.example = inputs_of(first, self._names)
         check_inputs(self.example, "batch 0 of the loader")
-        size = len(self.example[0]) if self.example[0].ndim else 1
-        self._there = size * length_of(loader)
+        self._read: Samples | None = None
+
+    def read(self, graph: Graph, report: Progress) -> Samples:
+        """All samples, checked against the graph's inputs; read when first asked for."""
+        if self._read is None:
+
+            def count(done: int) -> None:
+                report("read", done, self._most)
+
+            shapes = self._shapes(graph)
+            chosen = calibration_batches(self._batches, shapes, self._most, count)
+            self._read = Samples(chosen, list(shapes.values()), self._loader)
+            self.samples = total(len(self._read))
+        return self._read
 
     def first(self, graph: Graph, part: float, most: int) -> Iterator[Inputs]:
-        """Inputs of a part of the samples, of at most so many; all are going to be looked at."""
-        ahead: list[object] = []
-
-        def remembered() -> Iterator[object]:
-            for batch in self._batches:
-                ahead.append(batch)
-                yield batch
-
-        most = min(math.ceil(part * min(self._most, self._there)), share(most))
-        yield from calibration_batches(remembered(), self._shapes(graph), most, lambda done: None)
-        self._batches = chain(ahead, self._batches)
+        """Inputs of a part of the samples, of at most so many in all processes."""
+        samples = self.read(graph, silent)
+        yield from samples.first(min(math.ceil(part * self.samples), most))
 
     def observe(
         self,
@@ -309,16 +315,16 @@ class Data:
         also: Listener | None = None,
     ) -> Mapping[str, Observation]:
         """What the named values hold, in one pass over the samples."""
+        samples = self.read(graph, report)
 
         def count(done: int) -> None:
-            self.samples = done
-            report(stage, done, self._most)
+            report(stage, done, len(samples))
 
-        chosen = calibration_batches(self._batches, self._shapes(graph), self._most, count)
         originals = [name for name in names if not _is_copy(graph, name)]
         originals += [graph.producers[name].inputs[0] for name in names if _is_copy(graph, name)]
-        observations = merged(observe_values(graph, chosen, dict.fromkeys(originals), also))
-        self.samples = total(self.samples)
+        observations = merged(
+            observe_values(graph, samples.all(count), dict.fromkeys(originals), also)
+        )
         return with_copies(graph, observations)
 
     def _shapes(self, graph: Graph) -> dict[str, Shape]:
