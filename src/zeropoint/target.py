@@ -107,7 +107,7 @@ def saturates(engine: str) -> bool:
 
 
 def cpu() -> Cpu:
-    """This machine's: the one place that is asked, and that tests replace."""
+    """The CPU of this machine: the one place that is asked, and that tests replace."""
     return _cpu(os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")))
 
 

@@ -126,7 +126,7 @@ def test_what_would_saturate_on_this_cpu_is_refused(engine: str) -> None:
     if widest(engine) is INT8:
         assert askable(maker(engine), case) is case
         return
-    with pytest.raises(SaturationError, match="conv2d: this CPU has no VNNI.* 16 of its channels"):
+    with pytest.raises(SaturationError, match=r"conv2d: this CPU has no VNNI.* 16 of its channels"):
         maker(engine)(case.program)
     assert first_saturating(askable(maker(engine), case).program) is None
 
