@@ -66,6 +66,8 @@ class Plan:
     reasons: Mapping[str, str]
     leaving: frozenset[str] = frozenset()
     levels: Mapping[str, Tensor] = field(default_factory=dict)
+    narrow: Mapping[str, int] = field(default_factory=dict)
+    """Weights, and in how many channels they have 7 bits, since the CPU would saturate with 8."""
 
     def params(self, name: str) -> QParams | None:
         """The grid of a value; None if it stays float."""
@@ -77,6 +79,8 @@ class Plan:
         table = Table("value", "grid", "type", "scale", "zero point", "range", title="Plan")
         for name, entry in self.entries.items():
             grid = _origin(entry) + (", channels equalized" if name in self.levels else "")
+            if name in self.narrow:
+                grid += f", 7 bits in {self.narrow[name]} channels (no VNNI)"
             table.add_row(name, grid, *_cells(entry.params))
         for name, reason in self.reasons.items():
             table.add_row(name, "float", "f32", "", "", reason)

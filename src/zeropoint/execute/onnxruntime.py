@@ -22,7 +22,7 @@ from zeropoint.export.onnx import to_onnx
 from zeropoint.export.onnx.unsigned import make_weights_unsigned
 from zeropoint.graph.value import UNKNOWN
 from zeropoint.program.program import Program
-from zeropoint.target import cpu
+from zeropoint import target
 
 MISSING = "the package {} is not installed: pip install 'zeropoint[onnx]'"
 INEXACT = ["DoubleQDQPairsRemover"]
@@ -100,7 +100,7 @@ def _model(program: Program) -> bytes:
 
 def _content(program: Program) -> bytes:
     model = to_onnx(program, form="qoperator", exact=True)
-    if cpu().pairs_saturate:  # its kernels for two unsigned operands do not
+    if target.cpu().pairs_saturate:  # its kernels for two unsigned operands do not
         make_weights_unsigned(model)
     content: bytes = model.SerializeToString()
     return content

@@ -8,12 +8,12 @@ from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.errors import SaturationError
 from zeropoint.graph.graph import Node
 from zeropoint.program.program import Program
-from zeropoint.target import cpu, saturates
+from zeropoint import target
 
 
 def refuse_saturating_pairs(program: Program, engine: str) -> None:
     """SaturationError if the engine would saturate on this CPU; it names the first layer."""
-    if not saturates(engine):
+    if not target.saturates(engine):
         return
     found = first_saturating(program)
     if found is not None:
@@ -25,7 +25,7 @@ def refuse_saturating_pairs(program: Program, engine: str) -> None:
 
 def refuse_saturating_file(program: Program, name: str) -> None:
     """SaturationError if a file with signed weights would saturate on this CPU."""
-    found = first_saturating(program) if cpu().pairs_saturate else None
+    found = first_saturating(program) if target.cpu().pairs_saturate else None
     if found is not None:
         raise SaturationError(
             f"{_told(*found)}: {name} cannot be judged here; it is this CPU that adds wrongly, "

@@ -39,6 +39,8 @@ class Coverage:
     macs: int
     islands: tuple[Island, ...]
     conversions: int = 0
+    narrow_channels: int = 0
+    """Channels whose weights have 7 bits because the CPU that made the program had no VNNI."""
 
     @property
     def share_of_macs(self) -> float:
@@ -54,6 +56,8 @@ class Coverage:
             f"{self.integer_layers} of {self.layers} layers and {100 * self.share_of_macs:.2f} % "
             f"of {self.macs / 1e6:,.1f} M multiply-accumulates run in integers"
         )
+        if self.narrow_channels:
+            line += f", {self.narrow_channels:,} channels with 7-bit weights (made without VNNI)"
         if not self.islands:
             return f"{line}; nothing stayed float."
         table = Table("float island", "operator", "why", "line", box=None)
@@ -90,6 +94,7 @@ def coverage(program: Program) -> Coverage:
         macs=sum(macs.values()),
         islands=islands,
         conversions=conversions(program),
+        narrow_channels=sum(program.provenance.narrow.values()),
     )
 
 

@@ -46,7 +46,7 @@ from zeropoint.ops.quantize import Quantize
 from zeropoint.ops.reduce import Mean
 from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
-from zeropoint.target import cpu
+from zeropoint import target
 
 
 def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kernel | None:
@@ -67,7 +67,7 @@ def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kern
             return kernels.transposed_as_conv(
                 program, node, op, lambda *convolution: _conv(library, memory, *convolution)
             )
-        case MatMul() if not cpu().pairs_saturate:
+        case MatMul() if not target.cpu().pairs_saturate:
             return matrices.by_onednn(library, memory, *_grids(program, node))
         case Interpolate():
             x, y = _grids(program, node, inputs=1)

@@ -1,7 +1,7 @@
 """Weights as unsigned bytes with a zero point of 128: the same numbers, other kernels.
 
 ONNX Runtime multiplies unsigned by signed bytes with whatever the CPU has, and without VNNI adds
-two products in 16 bits; two unsigned operands it widens to 16 bits first, so that nothing saturates.
+two products in 16 bits; two unsigned operands it widens to 16 bits first: nothing saturates.
 """
 
 from typing import Any
