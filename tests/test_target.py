@@ -59,7 +59,7 @@ def test_a_width_that_a_machine_lacks_is_named() -> None:
 def test_pairs_saturate_on_x86_without_any_vnni_that_onednn_may_use(
     monkeypatch: pytest.MonkeyPatch, machine: str, flags: set[str], limit: str, pairs: bool
 ) -> None:
-    monkeypatch.setattr(target.platform, "machine", lambda: machine)
+    monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(target, "_flags", lambda: frozenset(flags))
     assert target._cpu.__wrapped__(limit).pairs_saturate is pairs
 

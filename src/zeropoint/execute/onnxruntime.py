@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.errors import EngineError, ExportError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.saturation import refuse_saturating_file
@@ -22,7 +23,6 @@ from zeropoint.export.onnx import to_onnx
 from zeropoint.export.onnx.unsigned import make_weights_unsigned
 from zeropoint.graph.value import UNKNOWN
 from zeropoint.program.program import Program
-from zeropoint import target
 
 MISSING = "the package {} is not installed: pip install 'zeropoint[onnx]'"
 INEXACT = ["DoubleQDQPairsRemover"]

@@ -4,11 +4,11 @@ Where two products u8 x s8 are added in 16 bits (target.py) a channel is safe if
 weights can leave them. Weights of 7 bits always are; `quantize` gives them where it has to.
 """
 
+from zeropoint import target
 from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.errors import SaturationError
 from zeropoint.graph.graph import Node
 from zeropoint.program.program import Program
-from zeropoint import target
 
 
 def refuse_saturating_pairs(program: Program, engine: str) -> None:

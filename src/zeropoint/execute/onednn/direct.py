@@ -16,6 +16,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.execute.onednn import defects, kernels, matrices
 from zeropoint.execute.onednn.gate import Gate
@@ -46,7 +47,6 @@ from zeropoint.ops.quantize import Quantize
 from zeropoint.ops.reduce import Mean
 from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
-from zeropoint import target
 
 
 def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kernel | None:
