@@ -33,6 +33,7 @@ from zeropoint.graph.value import Plain, Shape
 from zeropoint.graph.walk import Listener
 from zeropoint.lower import lower
 from zeropoint.model import QuantizedModel
+from zeropoint.notice import warn
 from zeropoint.observe.merging import merged
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
@@ -180,7 +181,12 @@ def calibrated(
             observations = data.observe(read, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
         plan = replace(choose(graph, assignment, observations, target), levels=levels)
+        if for_training and target.saturating_pairs:  # weights are trained to 7 bits then
+            plan = replace(
+                plan, narrow={name: len(graph.constants[name]) for name in assignment.weights}
+            )
         assignment = as_planned(assignment, plan)
+        _tell_of_narrow_weights(plan, target)
     provenance = Provenance(
         zeropoint=VERSION,
         torch=torch.__version__,
@@ -190,8 +196,19 @@ def calibrated(
         samples=data.samples,
         input_shapes=tuple(tuple(x.shape) for x in one),
         macs=macs,
+        narrow=plan.narrow,
     )
     return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
+
+
+def _tell_of_narrow_weights(plan: Plan, target: Target) -> None:
+    if plan.narrow:
+        channels, layers = sum(plan.narrow.values()), len(plan.narrow)
+        warn(
+            f"this CPU has no VNNI instructions: {channels:,} channels of {layers} layers get "
+            f"weights of 7 bits, or their products would saturate in the {target.name} engine; "
+            'with engine="onnxruntime", or on a CPU with VNNI, all have 8'
+        )
 
 
 def _levels(

@@ -15,9 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.errors import EngineError, ExportError
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.saturation import refuse_saturating_file
 from zeropoint.export.onnx import to_onnx
+from zeropoint.export.onnx.unsigned import make_weights_unsigned
 from zeropoint.graph.value import UNKNOWN
 from zeropoint.program.program import Program
 
@@ -52,6 +55,8 @@ class OnnxRuntime(Executor):
         if reason is not None:
             raise EngineError(f"the onnxruntime engine is not usable: {reason}")
         self._program = program
+        if path:
+            refuse_saturating_file(program, Path(path).name)
         self._model = Path(path).read_bytes() if path else _model(program)
         self._session = _session(self._model)
 
@@ -94,7 +99,10 @@ def _model(program: Program) -> bytes:
 
 
 def _content(program: Program) -> bytes:
-    content: bytes = to_onnx(program, form="qoperator", exact=True).SerializeToString()
+    model = to_onnx(program, form="qoperator", exact=True)
+    if target.cpu().pairs_saturate:  # its kernels for two unsigned operands do not
+        make_weights_unsigned(model)
+    content: bytes = model.SerializeToString()
     return content
 
 

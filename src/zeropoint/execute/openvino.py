@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.saturation import refuse_saturating_file, refuse_saturating_pairs
 from zeropoint.export.openvino import to_openvino
 from zeropoint.export.openvino.package import core
 from zeropoint.export.openvino.writing import refusal
@@ -47,6 +48,9 @@ class OpenVino(Executor):
         reason = why_unusable()
         if reason is not None:
             raise EngineError(f"the openvino engine is not usable: {reason}")
+        if path:
+            refuse_saturating_file(program, path.name)
+        refuse_saturating_pairs(program, "openvino")
         self._model = _read(path) if path else _model(program)
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",

@@ -16,6 +16,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.execute.onednn import defects, kernels, matrices
 from zeropoint.execute.onednn.gate import Gate
@@ -46,7 +47,6 @@ from zeropoint.ops.quantize import Quantize
 from zeropoint.ops.reduce import Mean
 from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
-from zeropoint.target import has_vnni
 
 
 def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kernel | None:
@@ -67,7 +67,7 @@ def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kern
             return kernels.transposed_as_conv(
                 program, node, op, lambda *convolution: _conv(library, memory, *convolution)
             )
-        case MatMul() if has_vnni():
+        case MatMul() if not target.cpu().pairs_saturate:
             return matrices.by_onednn(library, memory, *_grids(program, node))
         case Interpolate():
             x, y = _grids(program, node, inputs=1)
