@@ -12,6 +12,7 @@ global_average_pool   a depthwise convolution whose window is the image: sum(q -
 """
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -202,7 +203,15 @@ def _conv(
         return kernels.finished_in_float(program, node, op, lambda x: product(channels_last(x)))
     if len(node.inputs) == 3:
         return lambda x: product(channels_last(x))
-    return lambda x, onto: product(channels_last(x), channels_last(onto))
+    exact = kernels.exact_conv(program, node, op)
+
+    def kernel(x: Tensor, onto: Tensor) -> Any:
+        image = channels_last(x)
+        if onto.shape != product.result_shape(image):
+            return exact(image, onto)  # broadcasts, or refuses
+        return product(image, channels_last(onto))
+
+    return kernel
 
 
 def _linear(library: Library, memory: Memory, program: Program, node: Node) -> Kernel:
