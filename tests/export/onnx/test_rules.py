@@ -131,6 +131,12 @@ CALLS = [
     Call("aten.einsum.default", ("bchw,bkc->bkhw", listed(X, Y)), (IMAGE, (2, 3, 4))),
     Call("aten.conv_transpose3d.input", (X, Y), ((1, 2, 3, 3, 3), (2, 3, 2, 2, 2))),
     Call("aten.triu.default", (X, 1)),
+    Call("aten.gather.default", (X, 1, Y), (IMAGE, (2, 3, 6, 5)), indices=(1,)),
+    Call("aten.index_select.default", (X, 1, Y), (IMAGE, (3,)), indices=(1,)),
+    Call("aten.embedding.default", (X, Y), ((4, 3), (2, 5)), indices=(1,)),
+    Call("aten.index.Tensor", (X, listed(None, Y)), (IMAGE, (3,)), indices=(1,)),
+    Call("aten.index.Tensor", (X, listed(None, None, Y)), (IMAGE, (2, 2)), indices=(1,)),
+    Call("aten.scatter.src", (X, 1, Y, Z), (IMAGE, (2, 1, 6, 5), (2, 1, 6, 5)), indices=(1,)),
     Call("aten.tril.default", (X, -1)),
     *comparisons.CALLS,
     *makers.CALLS,
@@ -144,12 +150,10 @@ UNTESTED = {
     *[f"aten.bitwise_{name}.Tensor" for name in ("and", "or", "xor")],
     *[f"aten.__{name}__.Tensor" for name in ("and", "or", "xor")],
     "aten.bitwise_not.default",
-    *[f"aten.{name}.default" for name in ("gather", "index_select", "embedding")],
-    *["aten.index.Tensor", "aten.scatter.src", "aten.grid_sampler_2d.default"],
     "aten.grid_sampler.default",
+    "aten.grid_sampler_2d.default",
     "aten.where.Scalar",
     *makers.UNREAD,
-    *[call.target for call in makers.ALONE],
 }
 """torch has no such call on float operands alone."""
 
