@@ -1,4 +1,7 @@
-"""Exported files as executors: what another program would make of them, for `verify`."""
+"""Exported files as executors: loaded as their users load them, for `verify`.
+
+Nothing is told to what runs them of the sizes that are to come.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -10,8 +13,8 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError, FileError
 from zeropoint.execute.executor import Executor
-from zeropoint.execute.onnxruntime import OnnxRuntime
-from zeropoint.execute.openvino import OpenVino
+from zeropoint.execute.onnxruntime import OnnxFile
+from zeropoint.execute.openvino import OpenVinoFile
 from zeropoint.graph.structure import leaves_of
 from zeropoint.program.program import Program
 
@@ -35,8 +38,8 @@ class TorchFile(Executor):
 
 
 OPENERS: dict[str, Callable[[Program, Path], Executor]] = {
-    ".onnx": lambda program, path: OnnxRuntime(program, path=path),
-    ".xml": lambda program, path: OpenVino(program, path=path),
+    ".onnx": lambda program, path: OnnxFile(path),
+    ".xml": lambda program, path: OpenVinoFile(path),
     ".pt2": lambda program, path: TorchFile(path),
 }
 
