@@ -1,7 +1,8 @@
-"""Exported files as executors: what another program would make of them, for `verify`.
+"""Exported files as executors: loaded as their users load them, for `verify`.
 
-A .onnx and an .xml are read as data. What torch.export.load reads may hold pickled objects, which
-run code as they are loaded: that takes the user's word that the file is to be trusted.
+Nothing is told to what runs them of the sizes that are to come. A .onnx and an .xml are read as
+data. What torch.export.load reads may hold pickled objects, which run code as they are loaded: that
+takes the user's word that the file is to be trusted.
 """
 
 import os
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError, FileError
 from zeropoint.execute.executor import Executor
-from zeropoint.execute.onnxruntime import OnnxRuntime
-from zeropoint.execute.openvino import OpenVino
+from zeropoint.execute.onnxruntime import OnnxFile
+from zeropoint.execute.openvino import OpenVinoFile
+from zeropoint.execute.saturation import refuse_saturating_file
 from zeropoint.graph.structure import leaves_of
 from zeropoint.program.program import Program
 
@@ -39,11 +41,14 @@ class TorchFile(Executor):
 
 
 OPENERS: dict[str, Callable[[Program, Path], Executor]] = {
-    ".onnx": lambda program, path: OnnxRuntime(program, path=path),
-    ".xml": lambda program, path: OpenVino(program, path=path),
+    ".onnx": lambda program, path: OnnxFile(path),
+    ".xml": lambda program, path: OpenVinoFile(path),
     ".pt2": lambda program, path: TorchFile(path),
 }
 
+
+ON_SATURATING_KERNELS = (".onnx", ".xml")
+"""Files of integers: what runs them may saturate on this CPU."""
 
 RUN_CODE = (".pt2",)
 """Files that may run code when they are loaded."""
@@ -66,4 +71,6 @@ def open_file(program: Program, path: str | os.PathLike[str], *, trust: bool = F
             f"{file} is not loaded: a {file.suffix} file may hold pickled objects, whose loading "
             "runs whatever code is in them; if the file is your own, pass trust=True (--trust)"
         )
+    if file.suffix in ON_SATURATING_KERNELS:
+        refuse_saturating_file(program, file.name)
     return OPENERS[file.suffix](program, file)

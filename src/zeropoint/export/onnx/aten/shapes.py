@@ -13,10 +13,14 @@ from zeropoint.export.onnx.aten.arguments import (
     extent_of,
     rank,
     shape_list,
+    tensor,
 )
 from zeropoint.export.onnx.floats import Operand
 from zeropoint.export.onnx.sheet import Sheet
 from zeropoint.export.onnx.sizes import size_of
+
+LARGEST = 2**31
+"""torch says "to the end" by a larger number."""
 
 
 def transpose(sheet: Sheet, x: Operand, first: int, second: int) -> str:
@@ -163,6 +167,43 @@ def roll(sheet: Sheet, x: Operand, shifts: Sequence[int], axes: Sequence[int] = 
     return y.name
 
 
+def slice_scatter(
+    sheet: Sheet,
+    x: Operand,
+    source: Operand,
+    axis: int = 0,
+    start: Argument = None,
+    end: Argument = None,
+    step: int = 1,
+) -> str:
+    """A range of one dimension replaced."""
+    if step != 1:
+        raise ValueError(f"step={step}")
+    parts = [source.name]
+    if start not in (None, 0):
+        parts.insert(0, slice_(sheet, x, axis, 0, start))
+    if isinstance(end, Operand) or (end is not None and end < LARGEST):
+        parts.append(slice_(sheet, x, axis, end))
+    if len(parts) == 1:
+        return source.name
+    return sheet.emit("Concat", *parts, axis=axis % rank(x))
+
+
+def select_scatter(sheet: Sheet, x: Operand, source: Operand, axis: int, index: int) -> str:
+    """One entry of a dimension replaced."""
+    place = axis % rank(x)
+    line = sheet.emit("Unsqueeze", source.name, sheet.integers([place]))
+    end = None if index == -1 else index + 1
+    shape = (*source.shape[:place], 1, *source.shape[place:])
+    return slice_scatter(sheet, x, Operand(line, shape, source.dtype), place, index, end)
+
+
+def copy(sheet: Sheet, x: Operand, source: Operand, *how: object) -> str:
+    """The source in the shape and the dtype of x."""
+    assert x.dtype is not None
+    return sheet.emit("Expand", tensor(sheet, source, x.dtype), sheet.emit("Shape", x.name))
+
+
 def meshgrid(sheet: Sheet, lines: Sequence[Operand], indexing: str = "ij") -> tuple[str, ...]:
     """Coordinates of a grid, one tensor for each of its axes."""
     count = len(lines)
@@ -218,6 +259,9 @@ RULES: Mapping[str, Rule] = {
     "aten.view_as.default": like("Reshape"),
     "aten.flip.default": flip,
     "aten.roll.default": roll,
+    "aten.slice_scatter.default": slice_scatter,
+    "aten.select_scatter.default": select_scatter,
+    "aten.copy.default": copy,
     "aten.meshgrid.indexing": meshgrid,
     "aten.meshgrid.default": meshgrid,
     "aten.unflatten.int": unflatten,
