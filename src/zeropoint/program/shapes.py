@@ -159,6 +159,7 @@ class _Inference:
         try:
             _check_operands(node, operands)
             results = self._run(node, operands)
+            _check_addend(node, operands, results)
         except ProgramError as error:
             raise ProgramError(f"{node.output}: {error}") from error
         except Exception as error:  # whatever torch says of operands that do not fit
@@ -230,6 +231,13 @@ def _check_window(op: Convolution, x: Tensor, weight: Tensor, bias: Tensor) -> N
         most = [max(pair) for pair in zip(op.stride, op.dilation, strict=True)]
         if len(op.output_padding) != rank or any(map(operator.ge, op.output_padding, most)):
             raise ProgramError("its output padding is not less than its stride and its dilation")
+
+
+def _check_addend(node: Node, operands: Sequence[Any], result: Any) -> None:
+    if isinstance(node.op, Convolution) and len(operands) == 4:
+        addend = tuple(operands[3].shape)
+        if addend != tuple(result.shape):
+            raise ProgramError(f"the addend {addend} is not as large as the result")
 
 
 def _is_by_content(op: Opaque, operands: Sequence[Any]) -> bool:
