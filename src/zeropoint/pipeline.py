@@ -117,6 +117,7 @@ class Calibrated:
     plan: Plan
     target: Target
     provenance: Provenance
+    example: Inputs
 
 
 def calibrated(
@@ -189,7 +190,9 @@ def calibrated(
         input_shapes=tuple(tuple(x.shape) for x in one),
         macs=macs,
     )
-    return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
+    return Calibrated(
+        captured, graph, assignment, observations, moments, plan, target, provenance, example
+    )
 
 
 def _levels(

@@ -16,6 +16,7 @@ from zeropoint.recipe import Recipe
 from zeropoint.train.assembly import Training, with_room
 from zeropoint.train.batch_norm import Folded, Live, Way
 from zeropoint.train.computed import copied, without
+from zeropoint.train.fidelity import check_gradients
 from zeropoint.train.learned_step import LearnedStep
 from zeropoint.train.method import Method
 from zeropoint.train.module import BatchNorm, QuantizationAware
@@ -59,7 +60,11 @@ def prepare_qat(
     )
     assignment = with_room(made.assignment, made.target)
     training = Training(*methods, way, engine)
-    return QuantizationAware(model, replace(made, assignment=assignment), training, tape)
+    example, made = made.example, replace(made, assignment=assignment, example=())
+    qat = QuantizationAware(model, made, training, tape)
+    check_gradients(model, qat, qat.walk, example, qat.folded_names())
+    qat.take_back_shifts(recipe or Recipe())
+    return qat
 
 
 def _live_norms(model: nn.Module, way: Way) -> frozenset[str]:

@@ -54,7 +54,8 @@ def names_of(model: nn.Module) -> set[str]:
     parameters = model.named_parameters(remove_duplicate=False)
     buffers = model.named_buffers(remove_duplicate=False)
     own = {name for name, _ in (*parameters, *buffers)}
-    return own | computed_names(_users(model)) | model.__dict__.get(COMPUTATIONS, {}).keys()
+    computations: Mapping[str, Computation] = model.__dict__.get(COMPUTATIONS, {})
+    return own | computed_names(_users(model)) | computations.keys()
 
 
 def is_computed(module: nn.Module, name: str) -> bool:
