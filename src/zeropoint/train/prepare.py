@@ -37,7 +37,10 @@ def prepare_qat(
 ) -> QuantizationAware:
     """A copy of the model to train on, with the roundings that the integer program will have.
 
-    It begins where `quantize` would end with the same arguments: same graph, same plan. `weights`
+    It begins on the graph and the plan of `quantize`, with biases corrected; weights are rounded to
+    the nearest, and channels are not equalized. Its parameters are the model's by name, and what
+    the model computes weights from is computed in each step. TrainingError names what has other
+    gradients than the model. `weights`
     and `activations` say how grids follow the data (LearnedStep, MovingRange, CurrentRange), and
     `batch_norm` how training goes through batch norms (Live, Folded, Unfolded). Train it in your
     own loop; `convert` makes the integer network. The model is not changed. Raises what `quantize`
