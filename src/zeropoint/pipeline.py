@@ -117,6 +117,7 @@ class Calibrated:
     plan: Plan
     target: Target
     provenance: Provenance
+    example: Inputs
 
 
 def calibrated(
@@ -198,7 +199,9 @@ def calibrated(
         macs=macs,
         narrow=plan.narrow,
     )
-    return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
+    return Calibrated(
+        captured, graph, assignment, observations, moments, plan, target, provenance, example
+    )
 
 
 def _tell_of_narrow_weights(plan: Plan, target: Target) -> None:

@@ -285,7 +285,7 @@ def test_parameters_that_the_user_has_frozen_stay_so(way: Way) -> None:
     assert torch.equal(qat.get_parameter("stem.0.weight"), before)
 
 
-@pytest.mark.parametrize("name", ["walk", "steps", "folded", "fake_quantizers"])
+@pytest.mark.parametrize("name", ["walk", "steps", "fake_quantizers"])
 def test_a_model_with_a_member_of_a_name_that_is_needed_is_refused(name: str) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
