@@ -283,12 +283,15 @@ def test_moving_it_to_where_it_is_changes_nothing(
 def test_it_is_not_moved_or_converted(
     residual: QuantizedModel, move: Callable[[Any], object]
 ) -> None:
-    with pytest.raises(EngineError, match="an integer network (runs on|cannot be moved)") as raised:
+    with pytest.raises(
+        EngineError, match=r"an integer network (runs on|cannot be moved)"
+    ) as raised:
         move(residual)
     assert "\n" not in str(raised.value)
     assert residual(images()).shape == (4, 5)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 def test_tracing_it_is_refused(residual: QuantizedModel) -> None:
     with pytest.raises(EngineError, match="trace cannot see into an integer network"):
         torch.jit.trace(residual, images())
