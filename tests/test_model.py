@@ -294,7 +294,7 @@ def test_it_is_not_moved_or_converted(
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 def test_tracing_it_is_refused(residual: QuantizedModel) -> None:
     with pytest.raises(EngineError, match="trace cannot see into an integer network"):
-        torch.jit.trace(residual, images())
+        torch.jit.trace(residual, images())  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 def test_its_state_is_that_of_its_program_alone(residual: QuantizedModel, tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ class Spectrum(nn.Module):
         self.conv = nn.Conv2d(3, 4, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.rfft2(self.conv(x)).abs()
+        found: Tensor = torch.fft.rfft2(self.conv(x)).abs()
+        return found
 
 
 @pytest.mark.filterwarnings("ignore:the model fixes the width:UserWarning")
