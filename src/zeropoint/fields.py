@@ -1,6 +1,6 @@
 """JSON that somebody else wrote, field by field: each is what its reader expects, or named."""
 
-import math
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Field:
 
     def number(self) -> float:
         """A finite number."""
-        if type(self.data) not in (int, float) or not abs(self.data) < math.inf:
+        if type(self.data) not in (int, float) or not abs(self.data) <= sys.float_info.max:
             raise self.wrong("a finite number")
         return float(self.data)
 

@@ -73,7 +73,7 @@ class QuantizedModel(nn.Module):
             else:
                 with plain():
                     outputs = self._executor.run(tensors)
-        except (RuntimeError, EngineError) as error:  # an image smaller than a window, say
+        except (RuntimeError, LookupError, ValueError, EngineError) as error:  # too small an image
             shapes = " and ".join(str(tuple(x.shape)) for x in tensors)
             first = str(error).partition("\n")[0]
             raise EngineError(f"inputs of shape {shapes} cannot be run: {first}") from error

@@ -142,9 +142,9 @@ class Draft:
         return self.constant("bias", q.to(torch.int32), accumulator(x, weight, axis=0))
 
     def float_constant(self, name: str, tensor: Tensor) -> Value:
-        """A real constant, for an island."""
+        """A constant of an island: real numbers, indices or truth values."""
         value = self._to.constant(name, tensor)
-        self.real[value.name] = tensor.to(torch.float64)
+        self.real[value.name] = tensor.double() if tensor.is_floating_point() else tensor
         return value
 
     def emit(self, op: Op, *operands: Value, params: QParams | None = None) -> Value:
@@ -156,7 +156,9 @@ class Draft:
         """A node with as many results as its operator has."""
         real = op.run(*(self.real[value.name] for value in operands))
         reals = real if isinstance(real, tuple) else (real,)
-        declared = [(("N", *real.shape[1:]), _type(real, params)) for real in reals]
+        declared = [
+            (("N", *real.shape[1:]) if real.ndim else (), _type(real, params)) for real in reals
+        ]
         results = self._to.emit_many(op, operands, declared, name=op.name)
         self.real.update((value.name, real) for value, real in zip(results, reals, strict=True))
         return results
@@ -216,7 +218,7 @@ class Draft:
 def _type(real: Tensor, params: QParams | None) -> ValueType:
     if params is not None:
         return Quantized(params)
-    return Plain(torch.int64) if real.dtype == torch.int64 else Plain()
+    return Plain(real.dtype)
 
 
 def laid_out(x: Tensor, layout: Layout) -> Tensor:

@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from tests.fuzz.repairs import repair
 from zeropoint.container import container_of, parsed
 from zeropoint.ops import OPS
 from zeropoint.ops.allowed import ALLOWED
+from zeropoint.program import file
 from zeropoint.sealed import Kind, digest_of
 
 Json = Any  # nested lists, dicts, strings, numbers
@@ -36,6 +38,9 @@ DTYPES = (
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32,
     torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64,
 )  # fmt: skip
+REPAIRED = 0.6
+"""Of so many programs the rest is made to fit: these run, and find out engines."""
+
 HOSTILE = (
     "aten.as_strided.default", "aten.set_.source_Tensor", "aten.from_file.default",
     "inductor._reinterpret_tensor.default", "aten.resize.default", "aten.view.dtype",
@@ -53,6 +58,9 @@ def mutated(kind: Kind, content: bytes, others: Sequence[bytes], seed: int) -> b
     for _ in range(pick.choice((1, 1, 1, 1, 2, 3, 4))):
         with suppress(Exception):  # an earlier change may have left nothing for a later one
             pick.choice(changes)()
+    if kind is file.KIND and pick.random() < REPAIRED:
+        with suppress(Exception):  # what is no graph any more
+            repair(body, tensors)
     return sealed(kind, body, tensors)
 
 

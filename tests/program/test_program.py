@@ -38,7 +38,7 @@ def program() -> Program:
 
 
 def with_node(op: Op, inputs: tuple[str, ...], type: ValueType) -> Program:
-    """The program with one more node, "more", that is its output; integers leave as real numbers."""
+    """The program with one more node, "more", its output; integers leave as real numbers."""
     ordinary = program()
     graph = ordinary.graph
     more = Value("more", type, SHAPE), Value("more.real", Plain(), SHAPE)

@@ -15,7 +15,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.capture.regions import inline_regions
+from zeropoint.capture.tape import Tape
 from zeropoint.errors import CaptureError, GraphError
 from zeropoint.graph.build import Builder
 from zeropoint.graph.graph import Graph
@@ -64,11 +65,12 @@ MAKERS = {
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
 
-def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
+def capture(model: nn.Module, example: Sequence[Tensor], tape: Tape | None = None) -> Graph:
     """The model's inference function as a graph of float operators, any batch size.
 
     `example` is one batch for each positional input; its contents do not matter. The model is not
-    changed. CaptureError names the line of the model that cannot be captured.
+    changed. The tape, if there is one, hears how constants are computed from the model's tensors.
+    CaptureError names the line of the model that cannot be captured.
     """
     _check_kind(model)
     _check_parameters(model)
@@ -77,7 +79,8 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
             program = _export(model, tuple(_at_least_two(x) for x in example))
             inline_regions(program.graph_module)
             program, renamed = functional(program)
-            graph = _Translation(model, program, renamed).graph()
+            with tape or nullcontext():
+                graph = _Translation(model, program, renamed).graph()
         warn_of_fixed_sizes(model, example, graph)
     return graph
 

@@ -333,8 +333,8 @@ def _observed(name: str, data: Field, tensors: dict[str, Tensor]) -> Observed:
     shape = data["shape"].shape(MOST_ELEMENTS)
     counts = _taken(tensors, f"{name}{COUNTS}", torch.int64, BINS)
     extremes = _taken(tensors, f"{name}{EXTREMES}", torch.float32, 2, None)
-    axes = [axis.integer(0, len(shape) - 1) for axis in data["axes"].items()]
-    if len(set(axes)) < len(axes):
+    axes = [axis.integer(-len(shape), len(shape) - 1) for axis in data["axes"].items()]
+    if len({axis % len(shape) for axis in axes}) < len(axes):
         raise ValueError(f"{data.where}.axes has one twice")
     channels = {axis: shape[axis] for axis in axes}
     sums = {

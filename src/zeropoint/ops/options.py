@@ -53,7 +53,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "step": (1, END),
     "shape": (-2, EXTENT),
     "times": (1, EXTENT),
-    "indices": (-EXTENT, EXTENT),
+    "indices": (0, EXTENT),
     "shifts": (-EXTENT, EXTENT),
     "numbers": (-(2**53), 2**53),
     "p": (0.0, 1.0),

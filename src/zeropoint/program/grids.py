@@ -202,7 +202,7 @@ def _check_accumulator(graph: Graph, node: Node, grids: Sequence[QParams], out: 
 
 def _check_steps(node: Node, roles: Sequence[Role], grids: Sequence[QParams], out: QParams) -> None:
     """ProgramError for an operand that is far beyond the grid of the result."""
-    codes = [_farthest(params) for params in grids]
+    codes = [farthest(params) for params in grids]
     scales = [params.scale.double().max().item() for params in grids]
     reals = [code * scale for code, scale in zip(codes, scales, strict=True)]
     multiplied = Role.WEIGHT in roles or isinstance(node.op, Mul | MatMul)
@@ -213,7 +213,7 @@ def _check_steps(node: Node, roles: Sequence[Role], grids: Sequence[QParams], ou
         raise ProgramError(f"{node.output}: its operands are far beyond the grid of its result")
 
 
-def _farthest(params: QParams) -> int:
+def farthest(params: QParams) -> int:
     """The largest |q - z|."""
     least, most = torch.aminmax(params.zero_point)
     return max(params.high - int(least), int(most) - params.low)

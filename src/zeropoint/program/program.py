@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.bounds import Range, sum_range
 from zeropoint.arithmetic.integer import INT32
-from zeropoint.arithmetic.qparams import broadcast
+from zeropoint.arithmetic.qparams import QParams, broadcast
 from zeropoint.errors import GraphError, ProgramError
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role, Signature
@@ -26,7 +26,7 @@ from zeropoint.ops.options import check_options
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.ops.table import Table
-from zeropoint.program.grids import check_node, check_values
+from zeropoint.program.grids import check_node, check_values, farthest
 from zeropoint.program.provenance import Provenance
 from zeropoint.program.reach import check_reach
 from zeropoint.program.shapes import check_shapes
@@ -184,6 +184,8 @@ class Program:
         expected = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
         if bias.type != INT32 or not torch.equal(bias.scale, expected):
             raise ProgramError(f"{node.output}: the bias is not int32 at the scale s_x s_w")
+        if self._cannot_overflow(node, x, weight):
+            return
         bound = self.accumulator_range(node).largest
         if bool((bound >= 2.0**31).any()):
             channel = int(bound.argmax())
@@ -191,6 +193,13 @@ class Program:
                 f"{node.output}: the accumulator of channel {channel} can reach {bound.max():.0f}, "
                 "beyond int32; quantize that layer to fewer bits or keep it float"
             )
+
+    def _cannot_overflow(self, node: Node, x: QParams, weight: QParams) -> bool:
+        """True if int32 holds the sums whatever the weights are, which is sooner said."""
+        tensor, bias = (self.graph.constants[name] for name in node.inputs[1:3])
+        terms = tensor.numel() // tensor.shape[0] if tensor.numel() else 0
+        offset = bias.to(torch.float64).abs().max().item() if bias.numel() else 0.0
+        return terms * farthest(x) * farthest(weight) + offset < 2.0**31
 
     def _verify_function(self, node: Node) -> None:
         function: Steps = ()

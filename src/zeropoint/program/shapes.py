@@ -184,13 +184,14 @@ class _Inference:
 
     def _write(self, value: Value, result: Any) -> None:
         self._live[value.name] = result
+        if self._symbols is None:
+            return
         if isinstance(result, Tensor) and result.numel() > self._most:
             raise ProgramError(
                 f"{value.name} has {result.numel()} elements, which is out of all proportion to "
                 "the program and its inputs"
             )
-        if self._symbols is not None:
-            self._symbols.compare(value, result)
+        self._symbols.compare(value, result)
 
 
 def _hollow(value: Value, shape: Sequence[int]) -> Tensor:
@@ -209,7 +210,7 @@ def _check_operands(node: Node, operands: Sequence[Any]) -> None:
         _check_window(node.op, *operands[:3])
     if isinstance(node.op, Take):
         extent = operands[0].shape[node.op.axis]
-        if not all(-extent <= index < extent for index in node.op.indices):
+        if not all(0 <= index < extent for index in node.op.indices):
             raise ProgramError(f"an index is beyond the extent {extent}")
 
 
