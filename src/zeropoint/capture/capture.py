@@ -34,7 +34,7 @@ from zeropoint.errors import CaptureError, GraphError
 from zeropoint.graph.build import Builder
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.rewrite import prune
-from zeropoint.graph.structure import leaves_of, structure_of
+from zeropoint.graph.structure import NUMBERS, structure_of_spec
 from zeropoint.graph.value import UNKNOWN, Plain, Shape, Size, Value, ValueType
 from zeropoint.ops import CAPTURES
 from zeropoint.ops.opaque import Opaque, called, is_functional, template
@@ -264,11 +264,16 @@ class _Translation:
             if spec.kind is OutputKind.USER_OUTPUT
         ]
         for leaf in leaves:
-            if leaf is not None and not isinstance(leaf, Value):
+            if not isinstance(leaf, (Value, type(None), *NUMBERS)):
                 raise CaptureError(f"the model returns {leaf!r}; return tensors only")
-        nested = torch.utils._pytree.tree_unflatten(leaves, self._program.call_spec.out_spec)
-        ordered = leaves_of(nested)
-        return prune(self._to.done(ordered, structure_of(nested)))
+        spec = self._program.call_spec.out_spec
+        assert spec is not None  # an exported program has one
+        outputs = [leaf for leaf in leaves if isinstance(leaf, Value)]
+        if not outputs:
+            raise CaptureError(
+                f"the model returns no tensor, but {leaves}; there is nothing to run"
+            )
+        return prune(self._to.done(outputs, structure_of_spec(spec, leaves)))
 
     def _placeholder(self, node: torch.fx.Node) -> Value | None:
         signature = self._program.graph_signature
