@@ -11,7 +11,7 @@ from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Statistics
 from zeropoint.pipeline import Clock, calibrated
 from zeropoint.progress import Progress, silent
-from zeropoint.recipe import Recipe
+from zeropoint.recipe import Recipe, checked
 from zeropoint.train.assembly import Training, with_room
 from zeropoint.train.batch_norm import Live, Way
 from zeropoint.train.learned_step import LearnedStep
@@ -45,7 +45,7 @@ def prepare_qat(
     made = calibrated(
         model,
         loader,
-        recipe or Recipe(),
+        checked(recipe),
         samples,
         engine,
         progress or silent,
