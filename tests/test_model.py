@@ -219,7 +219,7 @@ def test_the_plan_of_a_loaded_model_has_the_same_grids(
 
 
 def test_an_asymmetric_program_needs_the_reference(tmp_path: Path) -> None:
-    recipe = zp.Recipe(weights=zp.TensorSpec(granularity=zp.PerChannel()))
+    recipe = zp.Recipe(weights=zp.TensorSpec(symmetric=False))
     model = seeded(nn.Sequential(nn.Conv2d(3, 4, 3)))
     quantized = zp.quantize(model, [images()], recipe, engine="reference")
     quantized.save(tmp_path / "a.safetensors")

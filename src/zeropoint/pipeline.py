@@ -45,7 +45,7 @@ from zeropoint.plan import Plan, Shared
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
-from zeropoint.recipe import Recipe
+from zeropoint.recipe import Recipe, checked
 from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.refine.gptq import Collector, Moments, round_weights
 from zeropoint.samples import Samples, whole_number
@@ -75,10 +75,10 @@ def quantize(
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     clock = Clock()
-    made = calibrated(model, loader, recipe or Recipe(), samples, engine, progress or silent, clock)
+    wish = checked(recipe)
+    made = calibrated(model, loader, wish, samples, engine, progress or silent, clock)
     with clock.stage("lower"):
         (progress or silent)("lower", 0, None)
-        wish = recipe or Recipe()
         rounded = round_weights(made.graph, made.plan, made.moments, wish)
         corrected = correct_biases(made.graph, made.plan, made.observations, wish, rounded)
         program = lower(corrected, made.plan, made.provenance)

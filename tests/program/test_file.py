@@ -33,7 +33,7 @@ from zeropoint.program.provenance import Provenance
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.sealed import digest_of
 
-ASYMMETRIC = Recipe(weights=TensorSpec(granularity=PerChannel()))
+ASYMMETRIC = Recipe(weights=TensorSpec(symmetric=False))
 FOUR_BITS = Recipe(weights=TensorSpec(bits=4, symmetric=True, granularity=PerChannel()))
 
 

@@ -12,7 +12,7 @@ from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Statistics
 from zeropoint.pipeline import Clock, ForTraining, calibrated, checksums
 from zeropoint.progress import Progress, silent
-from zeropoint.recipe import Recipe
+from zeropoint.recipe import Recipe, checked
 from zeropoint.train.assembly import Training, with_room
 from zeropoint.train.batch_norm import Folded, Live, Way
 from zeropoint.train.computed import copied, without
@@ -54,7 +54,7 @@ def prepare_qat(
     made = calibrated(
         plain,
         loader,
-        recipe or Recipe(),
+        checked(recipe),
         samples,
         engine,
         progress or silent,
