@@ -17,6 +17,9 @@ from zeropoint.batches import (
     Inputs,
     calibration_batches,
     check_inputs,
+    check_integers,
+    count_of,
+    cut,
     first_and_all,
     input_names,
     inputs_of,
@@ -31,9 +34,10 @@ from zeropoint.execute.engines import choose_engine
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.macs import count_macs
 from zeropoint.graph.value import Plain, Shape
-from zeropoint.graph.walk import Listener
+from zeropoint.graph.walk import Listener, walk
 from zeropoint.lower import lower
 from zeropoint.model import QuantizedModel
+from zeropoint.notice import warn
 from zeropoint.observe.merging import merged
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
@@ -126,6 +130,7 @@ def calibrated(
     else:
         data = Data(input_names(model), loader, samples)
         example = data.example
+        check_integers(model, example, "batch 0 of the loader")
 
     with clock.stage("capture"):
         report("capture", 0, None)
@@ -136,7 +141,7 @@ def calibrated(
         graph = remove_dropout(graph) if for_training else graph
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
         recipe.check_layers(*origins, inputs=graph.inputs)
-        one = tuple(x[:1] for x in example)
+        one = one_sample(graph, example)
         macs = count_macs(graph, one)
     with clock.stage("equalize"):
         if isinstance(data, Statistics):
@@ -154,6 +159,7 @@ def calibrated(
             listen = collector.listen if collector else None
             observations = data.observe(graph, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
+            warn_of_constant_inputs(graph, observations)
         plan = replace(choose(graph, assignment, observations, target), levels=levels)
         assignment = as_planned(assignment, plan)
     provenance = Provenance(
@@ -200,6 +206,7 @@ def observe(
     """
     report = progress or silent
     data = Data(input_names(model), loader, samples)
+    check_integers(model, data.example, "batch 0 of the loader")
     report("capture", 0, None)
     # Targets that fuse additions and functions need fewer of these values, and no other.
     graph = _unfused(capture(model, data.example))
@@ -211,6 +218,28 @@ def observe(
         samples=data.samples,
         weights=checksums(model),
     )
+
+
+def one_sample(graph: Graph, example: Inputs) -> Inputs:
+    """The first sample of an example; all of it where the graph takes no single one."""
+    one = cut(example, [graph.values[name].shape for name in graph.inputs], 1)
+    try:
+        with torch.no_grad():
+            walk(graph, one)
+    except (RuntimeError, IndexError, ValueError):  # what torch raises: no first axis is a batch
+        return example
+    return one
+
+
+def warn_of_constant_inputs(graph: Graph, observations: Mapping[str, Observation]) -> None:
+    """One warning for each input that is the same number everywhere in the calibration data."""
+    for name in graph.inputs:
+        seen = observations.get(name)
+        if seen is not None and seen.total > 1 and seen.low == seen.high:
+            warn(
+                f"input {name!r} is {seen.low:g} everywhere in the calibration data: grids chosen "
+                "on it fit no other; look at what the loader yields"
+            )
 
 
 def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph:
@@ -261,8 +290,7 @@ class Data:
         first, self._batches = first_and_all(loader)
         self.example = inputs_of(first, self._names)
         check_inputs(self.example, "batch 0 of the loader")
-        size = len(self.example[0]) if self.example[0].ndim else 1
-        self._there = size * length_of(loader)
+        self._there = count_of(self.example) * length_of(loader)
 
     def first(self, graph: Graph, part: float, most: int) -> Iterator[Inputs]:
         """Inputs of a part of the samples, of at most so many; all are going to be looked at."""
