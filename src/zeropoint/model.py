@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from zeropoint.batches import misfit
+from zeropoint.ambient import is_plain, plain
 from zeropoint.errors import EngineError
 from zeropoint.execute.choosing import Choice, choose
 from zeropoint.execute.engines import choose_engine, make_executor
 from zeropoint.execute.executor import Executor
 from zeropoint.export import export
 from zeropoint.graph.structure import nest
+from zeropoint.inputs import checked
 from zeropoint.ops.quantize import Quantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
 from zeropoint.program import file
@@ -41,18 +41,23 @@ class QuantizedModel:
         self._plan = plan
         inputs = (batch,) if isinstance(batch, Tensor) else batch
         if inputs is not None:
-            self._check(tuple(inputs))
-        self._engine, self._executor, self._choice = _prepare(program, engine, inputs)
+            inputs = checked(inputs, program.graph)
+        with plain():
+            self._engine, self._executor, self._choice = _prepare(program, engine, inputs)
         self.timings: Mapping[str, float] = dict(timings or {})
         """Seconds that each stage of `quantize` took; empty for a loaded model."""
 
     def __call__(self, *inputs: Tensor) -> Any:  # nested like the float model's output
         """The model's outputs, nested as the float model nests them."""
-        self._check(inputs)
+        tensors = checked(inputs, self._program.graph)
         try:
-            outputs = self._executor.run(inputs)
+            if is_plain():
+                outputs = self._executor.run(tensors)
+            else:
+                with plain():
+                    outputs = self._executor.run(tensors)
         except (RuntimeError, EngineError) as error:  # an image smaller than a window, say
-            shapes = " and ".join(str(tuple(x.shape)) for x in inputs)
+            shapes = " and ".join(str(tuple(x.shape)) for x in tensors)
             first = str(error).partition("\n")[0]
             raise EngineError(f"inputs of shape {shapes} cannot be run: {first}") from error
         return nest(self._program.graph.structure, outputs)
@@ -114,24 +119,6 @@ class QuantizedModel:
     def __repr__(self) -> str:
         name = self._program.provenance.model or "model"
         return f"<QuantizedModel of {name} on {self._engine}: {self.coverage()}>"
-
-    def _check(self, inputs: tuple[Any, ...]) -> None:
-        names = self._program.graph.inputs
-        if len(inputs) != len(names):
-            raise EngineError(
-                f"the model takes {len(names)} input(s) ({', '.join(names)}), not {len(inputs)}"
-            )
-        for name, x in zip(names, inputs, strict=True):
-            if not isinstance(x, Tensor) or x.dtype != torch.float32:
-                found = str(x.dtype) if isinstance(x, Tensor) else type(x).__name__
-                raise EngineError(f"input {name!r} is {found}; expected a float32 tensor")
-        expected = [self._program.graph.values[name].shape for name in names]
-        wrong = misfit([x.shape for x in inputs], expected)
-        if wrong is not None:
-            raise EngineError(
-                f"input {names[wrong]!r} has shape {tuple(inputs[wrong].shape)}; the model takes "
-                f"({', '.join(map(str, expected[wrong]))})"
-            )
 
 
 def _prepare(

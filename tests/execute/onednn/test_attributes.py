@@ -1,10 +1,13 @@
 """What primitives are made with."""
 
 import torch
+from torch import Tensor
 
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S8, U8, images, strided
+from zeropoint.execute.onednn.layout import is_channels_last
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import clip
 from zeropoint.execute.onednn.primitive import (
     QUERY_SCRATCHPAD,
@@ -12,7 +15,6 @@ from zeropoint.execute.onednn.primitive import (
     SRC,
     ZERO_POINTS,
     Made,
-    Pool,
     Primitive,
 )
 
@@ -46,7 +48,15 @@ class Shifted(Primitive):
 
     output_dtype = torch.float32
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def _fits(self, x: Tensor) -> bool:
+        return is_channels_last(x)
+
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
         library = self._library
         one = strided(library, [1], [1], F32)
         source, target = images(library, shape, U8), images(library, shape, F32)
@@ -66,7 +76,7 @@ class Shifted(Primitive):
 def test_an_operand_has_a_grid(library: Library) -> None:
     q = torch.arange(24, dtype=torch.uint8).reshape(1, 2, 3, 4)
     x = q.contiguous(memory_format=torch.channels_last)
-    y = Shifted(library, Pool())(x)
+    y = Shifted(library, Memory())(x)
     assert torch.equal(y, 2 * (q.to(torch.float32) - 3))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import (
     F32,
@@ -25,7 +26,9 @@ from zeropoint.execute.onednn.descriptors import (
     strided,
     vector,
 )
+from zeropoint.execute.onednn.layout import is_channels_last
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import PostOp
 from zeropoint.execute.onednn.primitive import (
     BIAS,
@@ -37,7 +40,6 @@ from zeropoint.execute.onednn.primitive import (
     ZERO_POINTS,
     Argument,
     Made,
-    Pool,
     Primitive,
 )
 from zeropoint.execute.onednn.window import Window, padding_after, spread, windows
@@ -68,7 +70,7 @@ class Product(Primitive):
     def __init__(
         self,
         library: Library,
-        pool: Pool,
+        memory: Memory,
         *,
         x: tuple[float, int],
         weight: Tensor,
@@ -77,7 +79,7 @@ class Product(Primitive):
         epilogue: Epilogue,
         window: Window | None,
     ) -> None:
-        super().__init__(library, pool)
+        super().__init__(library, memory)
         self._weight = weight.contiguous()
         self._window = window
         self._epilogue = epilogue
@@ -98,9 +100,14 @@ class Product(Primitive):
             self._constants.append((SCALES | DST, one, torch.tensor([epilogue.scale])))
             self._constants.append((ZERO_POINTS | DST, one_int, zero_point))
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+    def _fits(self, x: Tensor) -> bool:
+        rank = 2 if self._window is None else self._weight.ndim
+        return x.ndim == rank and is_channels_last(x)
+
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
         library = self._library
-        output = self._output_shape(shape)
         source = images(library, shape, U8)
         target = images(library, output, F32 if self._epilogue.scale is None else U8)
         with self._attributes() as attributes:
@@ -125,7 +132,11 @@ class Product(Primitive):
         return attributes
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        channels = self._weight.shape[0]
+        channels, groups = self._weight.shape[0], 1 if self._window is None else self._window.groups
+        if shape[1] != self._weight.shape[1] * groups:
+            raise EngineError(
+                f"a tensor of shape {shape} for {self._weight.shape[1] * groups} channels"
+            )
         if self._window is None:
             return (shape[0], channels)
         count = windows if self._window.output_padding is None else spread
