@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from zeropoint.errors import CalibrationError
+from zeropoint.graph.graph import Graph
 from zeropoint.graph.value import Shape
 
 Inputs = tuple[Tensor, ...]
@@ -95,7 +96,7 @@ def _checked(loader: object) -> Iterable[object]:
             f"the loader is {_describe(loader)}; pass an iterable of batches, as "
             "torch.utils.data.DataLoader(dataset, batch_size=32) is"
         )
-    return loader
+    return loader  # type: ignore[return-value]  # iter() takes whatever has __getitem__
 
 
 def length_of(loader: Iterable[object]) -> float:
@@ -157,6 +158,11 @@ def cut(inputs: Inputs, shapes: Sequence[Shape], size: int) -> Inputs:
         x[:size] if shape and isinstance(shape[0], str) else x
         for x, shape in zip(inputs, shapes, strict=True)
     )
+
+
+def first_sample(graph: Graph, inputs: Sequence[Tensor]) -> Inputs:
+    """The first sample of a batch; all of it where the graph's batch is fixed."""
+    return cut(tuple(inputs), [graph.values[name].shape for name in graph.inputs], 1)
 
 
 def _check_types(inputs: Inputs, expected: Sequence[torch.dtype], where: str) -> None:

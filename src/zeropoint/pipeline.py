@@ -19,8 +19,8 @@ from zeropoint.batches import (
     check_inputs,
     check_integers,
     count_of,
-    cut,
     first_and_all,
+    first_sample,
     input_names,
     inputs_of,
     length_of,
@@ -28,6 +28,7 @@ from zeropoint.batches import (
 from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
+from zeropoint.capture.acceptance import check_model
 from zeropoint.distributed import share, total
 from zeropoint.errors import CalibrationError
 from zeropoint.execute.engines import choose_engine
@@ -123,6 +124,7 @@ def calibrated(
 
     What is to be trained is not fused across its dropouts.
     """
+    check_model(model)
     target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
         data: Data | Statistics = loader
@@ -204,6 +206,7 @@ def observe(
     stand in for the loader in quantize(). The model is not changed. Raises CaptureError or
     CalibrationError.
     """
+    check_model(model)
     report = progress or silent
     data = Data(input_names(model), loader, samples)
     check_integers(model, data.example, "batch 0 of the loader")
@@ -222,7 +225,7 @@ def observe(
 
 def one_sample(graph: Graph, example: Inputs) -> Inputs:
     """The first sample of an example; all of it where the graph takes no single one."""
-    one = cut(example, [graph.values[name].shape for name in graph.inputs], 1)
+    one = first_sample(graph, example)
     try:
         with torch.no_grad():
             walk(graph, one)

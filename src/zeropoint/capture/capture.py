@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import OutputKind
 
+from zeropoint.capture.acceptance import check_finite, check_model
 from zeropoint.capture.behavior import check_repeatable, check_same
 from zeropoint.capture.evaluating import evaluating, unchanged
 from zeropoint.capture.fixed_sizes import (
@@ -83,11 +84,11 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
     `example` is one batch for each positional input; its contents do not matter. The model is not
     changed. CaptureError names the line of the model that cannot be captured.
     """
-    _check_kind(model)
-    _check_parameters(model)
+    check_model(model)
     with evaluating(model), unchanged(model) as before, torch.no_grad():
         example = _runnable(model, example)
-        check_repeatable(model, _few(model, example), before)
+        few = _few(model, example)
+        check_repeatable(model, few, before)
         written = before.changes()
         before.restore()
         with _torch_silent():
@@ -96,41 +97,15 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
             inline_regions(program.graph_module)
             program, renamed = functional(program)
             graph = _Translation(model, program, renamed).graph()
+        check_finite(model, graph.constants)
         fixed = batch_is_fixed(graph)
         if fixed:
             _check_batched(model, example)
-        check_same(model, graph, example if fixed else _few(model, example))
+        check_same(model, graph, example if fixed else few)
         warn_of_fixed_sizes(model, example, graph)
         if fixed:
             warn_of_fixed_batch(model, graph, line)
     return graph
-
-
-def _check_kind(model: nn.Module) -> None:
-    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
-        how = "torch.compile" if hasattr(model, "_orig_mod") else "torch.jit"
-        raise CaptureError(
-            f"the model went through {how}, which hides its layers; pass the nn.Module from before"
-        )
-
-
-def _check_parameters(model: nn.Module) -> None:
-    for kind, tensors in (
-        ("parameter", model.named_parameters()),
-        ("buffer", model.named_buffers()),
-    ):
-        for name, tensor in tensors:
-            if not tensor.is_floating_point():
-                continue
-            if tensor.dtype != torch.float32:
-                raise CaptureError(
-                    f"{kind} {name!r} is {str(tensor.dtype).removeprefix('torch.')}; zeropoint "
-                    "quantizes float32 models: pass model.float()"
-                )
-            if not torch.isfinite(tensor).all():
-                raise CaptureError(
-                    f"{kind} {name!r} holds NaN or infinity; repair or reload the weights first"
-                )
 
 
 def _runnable(model: nn.Module, example: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -154,11 +129,12 @@ def _runnable(model: nn.Module, example: Sequence[Tensor]) -> tuple[Tensor, ...]
 
 
 def _failure(model: nn.Module, example: Sequence[Tensor]) -> Exception | None:
-    """What the model itself raises on the example; None if it runs."""
-    try:
-        model(*[x.clone() for x in example])
-    except Exception as error:  # whatever the user's code raises
-        return error
+    """What the model itself raises on the example; None if it runs. The model stays as it is."""
+    with unchanged(model):
+        try:
+            model(*[x.clone() for x in example])
+        except Exception as error:  # whatever the user's code raises
+            return error
     return None
 
 

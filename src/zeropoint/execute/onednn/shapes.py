@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zeropoint.graph.value import Plain
 from zeropoint.graph.walk import walk
 from zeropoint.program.program import Program
 
@@ -29,11 +30,15 @@ def probable_shapes(program: Program) -> Mapping[str, tuple[int, ...]]:
             shapes[name] = tuple(value.shape)
 
     constants = {
-        name: torch.empty(tensor.shape, device=META)
+        name: torch.empty(tensor.shape, device=META, dtype=tensor.dtype)
         for name, tensor in program.graph.constants.items()
     }
     hollow = replace(program.graph, constants=constants)
-    images = [torch.empty(shape, device=META) for shape in inputs]
+    types = [program.graph.values[name].type for name in program.graph.inputs]
+    images = [
+        torch.empty(shape, device=META, dtype=type.dtype if isinstance(type, Plain) else None)
+        for shape, type in zip(inputs, types, strict=False)
+    ]
     try:
         walk(hollow, images, listener=listen)
     except (RuntimeError, NotImplementedError):
