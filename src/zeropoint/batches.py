@@ -167,6 +167,8 @@ def first_sample(graph: Graph, inputs: Sequence[Tensor]) -> Inputs:
 
 def _check_types(inputs: Inputs, expected: Sequence[torch.dtype], where: str) -> None:
     for x, dtype in zip(inputs, expected, strict=True):
+        if x.dtype != dtype and dtype == torch.float32:
+            raise CalibrationError(_about_integers(x.dtype, where))
         if x.dtype != dtype:
             raise CalibrationError(
                 f"{where} is {_title(x.dtype)}, and batch 0 is {_title(dtype)}; yield batches alike"
@@ -216,9 +218,13 @@ def check_integers(model: nn.Module, inputs: Inputs, where: str) -> None:
     types = [x.dtype for x in inputs if not x.is_floating_point()]
     if not types or _runs(model, inputs):
         return
-    raise CalibrationError(
-        f"{where} is {_title(types[0])}, which the model does not run on; it takes float32: yield "
-        "images first, then labels, and convert them as for training (x.float() / 255, normalized)"
+    raise CalibrationError(_about_integers(types[0], where))
+
+
+def _about_integers(dtype: torch.dtype, where: str) -> str:
+    return (
+        f"{where} is {_title(dtype)}; the model takes float32: convert the images as for training "
+        "(x.float() / 255, normalized), and yield them first, then labels"
     )
 
 

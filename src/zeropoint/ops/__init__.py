@@ -81,7 +81,13 @@ CAPTURES: Mapping[str, CaptureRule] = {
 }
 
 ANY_TYPE = frozenset(
-    {*identity.CAPTURES, *dropout.CAPTURES, *only_float.CAPTURES, "aten.sym_size.int"}
+    {
+        *identity.CAPTURES,
+        *dropout.CAPTURES,
+        *only_float.CAPTURES,
+        "aten.sym_size.int",
+        "aten.sym_numel.default",
+    }
 )
 """What is captured whatever its operands hold. Every other rule is about float32 in and out, and is
 not asked about anything else: integers, flags and other floating point stay with torch."""
