@@ -61,7 +61,8 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.norm1(self.first(x)))
         x = torch.relu(self.norm2(self.up(x)))
-        return (self.last(x) * self.scale).mean((2, 3)) @ self.product
+        y: Tensor = (self.last(x) * self.scale).mean((2, 3)) @ self.product
+        return y
 
 
 def old(function: str) -> Callable[[nn.Module], object]:
@@ -75,12 +76,14 @@ def old(function: str) -> Callable[[nn.Module], object]:
     return apply
 
 
+PRUNE: Any = prune  # torch's functions have no types
+
 KINDS: dict[str, Callable[[Any], object]] = {
     "plain": lambda layer: None,
-    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+    "pruned": lambda layer: PRUNE.l1_unstructured(layer, "weight", 0.5),
     "pruned twice": lambda layer: (
-        prune.random_structured(layer, "weight", 0.3, dim=0),
-        prune.l1_unstructured(layer, "weight", 0.3),
+        PRUNE.random_structured(layer, "weight", 0.3, dim=0),
+        PRUNE.l1_unstructured(layer, "weight", 0.3),
     ),
     "weight norm": parametrizations.weight_norm,
     "spectral norm": parametrizations.spectral_norm,
@@ -194,7 +197,8 @@ class Swish(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradients[0] * x.sigmoid() * (1 + x * (1 - x.sigmoid()))
+        y: Tensor = gradients[0] * x.sigmoid() * (1 + x * (1 - x.sigmoid()))
+        return y
 
 
 class Through(nn.Module):

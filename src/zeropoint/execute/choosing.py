@@ -22,6 +22,7 @@ from rich.console import RenderableType
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize
+from zeropoint.batches import first_sample
 from zeropoint.execute.agreement import (
     LARGEST_DIFFERENCE,
     Count,
@@ -33,7 +34,7 @@ from zeropoint.execute.agreement import (
 from zeropoint.execute.engines import engines, make_executor, warn_of_the_reference
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.reference import Reference
-from zeropoint.graph.value import Shape
+from zeropoint.graph.value import Plain, Shape
 from zeropoint.ops.quantize import Quantize
 from zeropoint.program.program import Program
 from zeropoint.render import as_text, table
@@ -135,22 +136,32 @@ def sample_of(program: Program) -> tuple[Tensor, ...] | None:
 def _of_shapes(program: Program, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     return tuple(
-        _random(shape, _grid_of(program, name), generator)
+        _random(shape, _dtype_of(program, name), _grid_of(program, name), generator)
         for name, shape in zip(program.graph.inputs, shapes, strict=True)
     )
 
 
 def _with_size(shape: Shape, size: int) -> tuple[int, ...]:
     """One sample, in which each length that is not known has this one."""
-    first = tuple(1 for _ in shape[:1])
+    first = tuple(n if isinstance(n, int) else 1 for n in shape[:1])
     return first + tuple(length if isinstance(length, int) else size for length in shape[1:])
 
 
-def _random(shape: tuple[int, ...], grid: QParams | None, generator: torch.Generator) -> Tensor:
+def _random(
+    shape: tuple[int, ...], dtype: torch.dtype, grid: QParams | None, generator: torch.Generator
+) -> Tensor:
+    if dtype != torch.float32:  # flags, or indices into who knows what: 0 and 1 are in range
+        return torch.randint(0, 2, shape, generator=generator).to(dtype)
     if grid is None:  # a float layer reads it
         return torch.randn(shape, generator=generator)
     codes = torch.randint(grid.low, grid.high + 1, shape, generator=generator)
     return dequantize(codes, grid)
+
+
+def _dtype_of(program: Program, name: str) -> torch.dtype:
+    """What an input of the program holds."""
+    type = program.graph.values[name].type
+    return type.dtype if isinstance(type, Plain) else torch.float32
 
 
 def _grid_of(program: Program, name: str) -> QParams | None:
@@ -280,7 +291,7 @@ class _Judge:
 
     def __init__(self, program: Program, inputs: Sequence[Tensor]) -> None:
         self._program, self._inputs = program, inputs
-        self._sample = [x[:1] for x in inputs]
+        self._sample: Sequence[Tensor] = first_sample(program.graph, inputs)
         self._seen: dict[str, Any] = {}
         self._expected: tuple[Any, ...] = ()
 
@@ -288,12 +299,19 @@ class _Judge:
         """What is wrong with an engine; None if it computes what the reference computes."""
         try:
             if not self._seen:
-                reference = Reference(self._program)
-                self._expected = reference.trace(self._sample, self._seen.__setitem__)
+                self._look()
             operators = isolated_operators(self._program, lambda p: make_executor(p, name))
             return self._of_operators(operators) or self._of_outputs(executor, operators)
         except Exception as error:  # as above
             return _first_line(error)
+
+    def _look(self) -> None:
+        reference = Reference(self._program)
+        try:
+            self._expected = reference.trace(self._sample, self._seen.__setitem__)
+        except (RuntimeError, IndexError):  # the first dimension counts no samples
+            self._sample = self._inputs
+            self._expected = reference.trace(self._sample, self._seen.__setitem__)
 
     def _of_operators(self, operators: Sequence[Isolated]) -> str | None:
         total = Count()
