@@ -593,9 +593,9 @@ def test_a_model_that_fixes_its_batch_is_refused_with_the_way_out() -> None:
         capture(model, (images(),))
 
 
-def test_an_output_that_is_no_tensor_is_refused() -> None:
-    with pytest.raises(CaptureError, match=r"the model returns 3; return tensors only"):
-        capture(Layers(lambda net, x: (x, 3)), (images(),))
+def test_a_model_that_returns_no_tensor_is_refused() -> None:
+    with pytest.raises(CaptureError, match=r"the model returns .*return a tensor at least"):
+        capture(Layers(lambda net, x: (3, "word")), (images(),))
 
 
 @pytest.mark.parametrize(
