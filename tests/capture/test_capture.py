@@ -594,8 +594,8 @@ def test_a_model_that_fixes_its_batch_is_refused_with_the_way_out() -> None:
 
 
 def test_a_model_that_returns_no_tensor_is_refused() -> None:
-    with pytest.raises(CaptureError, match=r"the model returns .*return a tensor at least"):
-        capture(Layers(lambda net, x: (3, "word")), (images(),))
+    with pytest.raises(CaptureError, match=r"the model returns no tensor, but .*nothing to run"):
+        capture(Layers(lambda net, x: (3, 4)), (images(),))
 
 
 @pytest.mark.parametrize(
