@@ -79,6 +79,8 @@ def check_node(graph: Graph, node: Node) -> None:
     assert out is not None  # callers pass integer nodes
     if isinstance(node.op, Convolution | Linear | Add | Mul | Clamp) and out.axis is None:
         _check_bounds(node, node.op.low, node.op.high, out)
+    if isinstance(node.op, Convolution | Linear) and node.op.function and out.type.bits > 8:
+        raise ProgramError(f"{node.output}: a function onto {out.type} is finer than engines are")
     if node.op.grid is Grid.SHARED:
         if out != grids[0]:
             raise ProgramError(f"{node.output}: {node.op.name} keeps the grid of its operand")
@@ -151,6 +153,8 @@ def _storage(type: Quantized) -> torch.dtype:
 def _check_fence(graph: Graph, node: Node) -> None:
     if len(node.inputs) != 1 or len(node.outputs) != 1:
         raise ProgramError(f"{node.output}: {node.op.name} has one operand and one result")
+    if node.inputs[0] in graph.constants:
+        raise ProgramError(f"{node.output}: {node.op.name} reads the constant {node.inputs[0]!r}")
     read, written = graph.values[node.inputs[0]], graph.values[node.output]
     real, integer = (read, written) if isinstance(node.op, Quantize) else (written, read)
     if real.type != Plain(torch.float32):

@@ -28,6 +28,7 @@ from zeropoint.ops.conv import Convolution
 from zeropoint.ops.conv_transpose import ConvTranspose
 from zeropoint.ops.opaque import META, Opaque
 from zeropoint.ops.order import Take
+from zeropoint.ops.pool import AveragePool, MaxPool
 from zeropoint.ops.shape import SizeArithmetic
 
 MOST_ELEMENTS = 1 << 31
@@ -207,6 +208,10 @@ def _check_operands(node: Node, operands: Sequence[Any]) -> None:
     tensors = [operand for operand in operands if isinstance(operand, Tensor)]
     if isinstance(node.op, IntegerOp) and any(not tensor.numel() for tensor in tensors):
         raise ProgramError(f"{node.op.name} has an operand without elements")
+    if isinstance(node.op, MaxPool | AveragePool):
+        windows = {len(node.op.kernel), len(node.op.stride), len(node.op.padding)}
+        if windows != {operands[0].ndim - 2}:
+            raise ProgramError(f"{node.op.name} is of other dimensions than its operand")
     if isinstance(node.op, Convolution):
         _check_window(node.op, *operands[:3])
     if isinstance(node.op, Take):
