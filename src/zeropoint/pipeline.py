@@ -23,6 +23,7 @@ from zeropoint.batches import (
 from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
+from zeropoint.capture.tape import Tape
 from zeropoint.distributed import share, total
 from zeropoint.errors import CalibrationError
 from zeropoint.execute.engines import choose_engine
@@ -47,6 +48,7 @@ from zeropoint.recipe import Recipe, checked
 from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.refine.gptq import Collector, Moments, round_weights
 from zeropoint.samples import Samples, whole_number
+from zeropoint.settled import settled
 from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
 
@@ -87,6 +89,19 @@ def quantize(
 
 
 @dataclass(frozen=True)
+class ForTraining:
+    """What training asks of calibration.
+
+    `tape` hears how constants are made; `norms` are the paths of the batch norms that are going to
+    normalize by each batch; `weights` are the checksums of the user's own tensors.
+    """
+
+    tape: Tape
+    norms: frozenset[str]
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Calibrated:
     """A model up to its plan: what is lowered at once, or trained first.
 
@@ -112,23 +127,25 @@ def calibrated(
     report: Progress,
     clock: "Clock",
     *,
-    for_training: bool = False,
+    training: ForTraining | None = None,
 ) -> Calibrated:
     """The first arrows, capture to calibrate; arguments and errors are those of quantize().
 
-    What is to be trained is not fused across its dropouts.
+    What is to be trained is not fused across its dropouts, and its ranges are those of training.
     """
     target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
         data: Data | Statistics = loader
-        example = _example_of(loader, model)
+        weights = training.weights if training else checksums(model)
+        example = _example_of(loader, weights)
     else:
         data = Data(input_names(model), loader, samples)
         example = data.example
 
     with clock.stage("capture"):
         report("capture", 0, None)
-        captured = capture(model, example)
+        captured = capture(model, example, training.tape if training else None)
+    for_training = training is not None
     with clock.stage("passes"):
         wide = recipe.residuals is not None
         graph = simplified(captured, target, for_training=for_training, wide_residuals=wide)
@@ -154,7 +171,13 @@ def calibrated(
             names = dict.fromkeys([*assignment.own, *channel_axes(graph)])
             collector = Collector(graph, recipe) if not for_training else None
             listen = collector.listen if collector else None
-            observations = data.observe(graph, names, "calibrate", report, listen)
+            read = graph
+            if training:
+                seen = settled(captured, data.first(captured, PART, SAMPLES), training.norms)
+                read = remove_dropout(
+                    simplified(seen, target, for_training=True, wide_residuals=wide)
+                )
+            observations = data.observe(read, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
         plan = replace(choose(graph, assignment, observations, target), levels=levels)
         assignment = as_planned(assignment, plan)
@@ -332,9 +355,9 @@ def _is_copy(graph: Graph, name: str) -> bool:
     return name in graph.producers and isinstance(graph.producers[name].op, Requantize)
 
 
-def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
+def _example_of(statistics: Statistics, weights: Mapping[str, int]) -> Inputs:
     """Inputs as those that were observed, but for their contents, which nobody looks at."""
-    statistics.check(statistics.places, checksums(model))
+    statistics.check(statistics.places, weights)
     return tuple(torch.zeros(shape) for shape in statistics.input_shapes)
 
 

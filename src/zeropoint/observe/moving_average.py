@@ -4,7 +4,8 @@
 
 and the same for the minimum; a symmetric range takes max |x|, "moving_max". The order and the size
 of the batches matter, by definition: both are the samples' own (samples.py), not the loader's. A
-rare outlier fades, and a slow drift of the data is followed: both matter in training more than here.
+rare outlier fades, and a slow drift of the data is followed: both matter in training more than
+here.
 
 Jacob et al., CVPR 2018, section 3.1; momentum 0.99 as in torch.ao.quantization.
 """

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+import zeropoint as zp
 from tests.conformance.draft import Case, Draft
 from tests.conformance.suite import compare
+from tests.nets import seeded
 from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.errors import EngineError
@@ -230,7 +232,7 @@ def test_an_image_that_is_too_small_is_an_error(op: Conv2d | MaxPool2d, direct: 
 def test_a_call_that_failed_leaves_the_executor_as_it_was(direct: bool) -> None:
     case = small_network()
     executor = OneDnn(case.program, direct=direct)
-    with pytest.raises(RuntimeError):
+    with pytest.raises((RuntimeError, EngineError)):
         executor.run([torch.zeros(1, 5, 9, 9)])
     assert agree(case, executor, case.inputs[0])
 
@@ -290,3 +292,120 @@ def test_a_program_from_another_machine_is_refused_with_its_layer(
 ) -> None:
     assert without_vnni["refusal"].startswith("0: this CPU has no VNNI instructions")
     assert "quantize on this machine" in without_vnni["refusal"]
+
+
+# --- call after call -----------------------------------------------------------------------------
+
+
+class TwoVolumes(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv3d(1, 4, 3, padding=1), nn.Conv3d(1, 4, 3, padding=1)
+        self.norm = nn.GroupNorm(2, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.norm(self.a(x)) + self.b(x)
+        return y
+
+
+class RowsThenLines(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Linear(16, 16)
+        self.lines = nn.Sequential(nn.Conv1d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv1d(16, 16, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.lines(self.rows(x).relu())
+        return y
+
+
+class Views(nn.Module):
+    """Pools that see beyond the image, a function of float32, corners, rows before a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.pool = nn.Conv2d(3, 8, 3), nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.rows, self.mix = nn.Linear(8, 8), nn.Conv2d(16, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.softsign(self.pool(self.stem(x)))
+        z = self.rows(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        large = nn.functional.interpolate(z, scale_factor=2, mode="bilinear", align_corners=True)
+        small = nn.functional.max_pool2d(large, 2)
+        joined: Tensor = self.mix(torch.cat([small, y], 1)) + y
+        return joined
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [(TwoVolumes, (1, 1, 8, 8, 8)), (RowsThenLines, (3, 16, 16)), (Views, (2, 3, 20, 20))],
+)
+def test_the_tenth_call_is_as_right_as_the_first(
+    model: type[nn.Module], shape: tuple[int, ...], direct: bool
+) -> None:
+    program = zp.quantize(seeded(model()), [torch.randn(shape)], engine="onednn").program
+    executor, reference = OneDnn(program, direct=direct), Reference(program)
+    for call in range(10):
+        x = torch.randn((1 + call % 2, *shape[1:]))
+        found, expected = executor.run([x])[0], reference.run([x])[0]
+        assert (found - expected).abs().max() < 0.1 * expected.abs().max()
+
+
+@pytest.mark.parametrize("sizes", [(0, 3, 20, 20), (2, 3, 0, 20)])
+def test_images_without_pixels_are_right_or_refused(sizes: tuple[int, ...]) -> None:
+    q = zp.quantize(seeded(Views()), [torch.randn(2, 3, 20, 20)], engine="onednn")
+    if sizes[0]:
+        with pytest.raises(EngineError):
+            q(torch.zeros(sizes))
+    else:
+        assert q(torch.zeros(sizes)).shape == (0, 8, 9, 9)
+
+
+def test_no_detections_pass_a_transposed_convolution(direct: bool) -> None:
+    model = seeded(nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2), nn.ReLU(), nn.Conv2d(4, 2, 1)))
+    program = zp.quantize(model, [torch.randn(2, 3, 6, 6)], engine="onednn").program
+    (y,) = OneDnn(program, direct=direct).run([torch.zeros(0, 3, 6, 6)])
+    assert y.shape == (0, 2, 12, 12)
+
+
+class Joined(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 8, 3, 2, 1), nn.ConvTranspose2d(8, 8, 2, 2)
+        self.skip, self.out = nn.Conv2d(3, 8, 1), nn.Conv2d(16, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.out(torch.cat([self.skip(x), self.up(self.down(x))], 1))
+        return y
+
+
+def test_images_that_do_not_fit_together_are_not_joined() -> None:
+    q = zp.quantize(seeded(Joined()), [torch.randn(2, 3, 16, 16)], engine="onednn")
+    with pytest.raises(EngineError, match="cannot be"):
+        q(torch.zeros(1, 3, 17, 16))
+
+
+def test_a_result_whose_shape_depends_on_the_data_is_right(direct: bool) -> None:
+    """The memory of the first call is no plan for a call whose results have other shapes."""
+    draft = Draft(seed=0)
+    image = draft.layer(Conv2d(), draft.activation((2, 4, 5, 5), GRID), (4, 4, 1, 1), GRID)
+    real = draft.emit(Dequantize(), image)
+    found = draft.emit(Opaque("aten.nonzero.default", (("%", 0),)), real)
+    after = draft.layer(Conv2d(), draft.activation((2, 4, 5, 5), GRID), (4, 4, 1, 1), GRID)
+    case = draft.case(found, after, islands={found.name: "an island"})
+    executor, reference = OneDnn(case.program, direct=direct), Reference(case.program)
+    for factor in (1.0, 0.0, 2.0, 0.5):
+        inputs = [x * factor for x in case.inputs]
+        for a, b in zip(executor.run(inputs), reference.run(inputs), strict=True):
+            assert a.shape == b.shape
+            assert (a - b).abs().max() < 1.5 * GRID.scale if b.numel() else True
+
+
+def test_what_a_call_returned_is_not_written_to_by_the_next(direct: bool) -> None:
+    program = zp.quantize(seeded(Views()), [torch.randn(2, 3, 20, 20)], engine="onednn").program
+    executor = OneDnn(program, direct=direct)
+    x = torch.randn(2, 3, 20, 20)
+    results = [executor.run([x])[0] for _ in range(3)]
+    kept = [result.clone() for result in results]
+    executor.run([-x])
+    assert all(torch.equal(a, b) for a, b in zip(results, kept, strict=True))

@@ -8,7 +8,7 @@ from zeropoint.arithmetic.requantize import Float32
 from zeropoint.execute.onednn.joining import Joining
 from zeropoint.execute.onednn.layout import channels_last
 from zeropoint.execute.onednn.library import Library
-from zeropoint.execute.onednn.primitive import Pool
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.graph.op import Signature
 from zeropoint.ops.concat import Concat
 
@@ -24,7 +24,7 @@ def codes(*shape: int) -> Tensor:
 def joined(library: Library, axis: int, parts: list[tuple[Tensor, QParams]]) -> None:
     """The kernel does what the operator says, twice, within one step."""
     affine = [None if p == Y else (p.scale.item(), int(p.zero_point)) for _, p in parts]
-    kernel = Joining(library, Pool(), axis, affine, (Y.scale.item(), int(Y.zero_point)))
+    kernel = Joining(library, Memory(), axis, affine, (Y.scale.item(), int(Y.zero_point)))
     tensors = [q for q, _ in parts]
     signature = Signature(tuple(p for _, p in parts), Y)
     expected = Concat(axis).run_integer(tensors, signature, Float32())
@@ -62,7 +62,7 @@ def test_a_part_may_be_empty(library: Library) -> None:
 
 
 def test_another_neighbour_moves_the_place(library: Library) -> None:
-    kernel = Joining(library, Pool(), 1, [None, (0.031, 7)], (0.05, 100))
+    kernel = Joining(library, Memory(), 1, [None, (0.031, 7)], (0.05, 100))
     for channels in (1, 4):
         first, second = codes(1, channels, 2, 2), codes(1, 3, 2, 2)
         expected = Concat(1).run_integer([first, second], Signature((Y, OTHER), Y), Float32())

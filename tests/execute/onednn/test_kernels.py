@@ -110,11 +110,13 @@ def test_a_requantization_to_the_same_grid_is_not_the_operand_itself() -> None:
 
 
 def overwrites(case: Case) -> bool:
-    """True if the last convolution writes its result into its addend's memory."""
-    codes = torch.zeros(2, 8, 6, 6, dtype=torch.uint8).contiguous(memory_format=LAST)
-    onto = codes.clone()
-    bind(case.program, only(case, Conv2d), {})(codes, onto)
-    return not torch.equal(onto, codes)
+    """True if a first call finds that a convolution may write its result onto its addend."""
+    executor = OneDnn(case.program)
+    executor.run(case.inputs)
+    key = tuple((x.shape, x.stride(), x.dtype) for x in case.inputs)
+    course = executor._courses.get(key, list)[0]
+    assert course is not None  # it is set by the first call
+    return bool(course.plan.overwriting)
 
 
 def test_a_residual_that_nothing_reads_afterwards_is_overwritten() -> None:

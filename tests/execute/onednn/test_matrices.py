@@ -11,7 +11,7 @@ from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.arithmetic.requantize import Float32
 from zeropoint.execute.onednn.library import find_library
 from zeropoint.execute.onednn.matrices import Kernel, by_onednn, by_torch
-from zeropoint.execute.onednn.primitive import Pool
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.graph.op import Signature
 from zeropoint.ops.matmul import MatMul
 
@@ -23,7 +23,7 @@ A, B = per_tensor(0.021, 13, UINT8), per_tensor(0.017, 141, UINT8)
 def direct(a: QParams, b: QParams, y: QParams) -> Kernel:
     if LIBRARY is None:
         pytest.skip("this torch does not show oneDNN's functions")
-    return by_onednn(LIBRARY, Pool(), a, b, y)
+    return by_onednn(LIBRARY, Memory(), a, b, y)
 
 
 WAYS = pytest.mark.parametrize("way", [direct, by_torch])

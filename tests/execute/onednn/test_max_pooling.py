@@ -7,7 +7,7 @@ from torch import Tensor
 from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.max_pooling import MaxPooling
-from zeropoint.execute.onednn.primitive import Pool
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.window import Window
 
 LAST = torch.channels_last
@@ -15,7 +15,7 @@ LAST = torch.channels_last
 
 def pooling(library: Library, size: int = 3, stride: int = 2, padding: int = 1) -> MaxPooling:
     window = Window((stride, stride), (padding, padding), (1, 1), 1)
-    return MaxPooling(library, Pool(), (size, size), window)
+    return MaxPooling(library, Memory(), (size, size), window)
 
 
 def codes(*shape: int) -> Tensor:

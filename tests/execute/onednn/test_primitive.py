@@ -1,55 +1,43 @@
-"""The memory that results reuse."""
+"""What is checked before oneDNN sees an address."""
 
-from concurrent.futures import ThreadPoolExecutor
-
+import pytest
 import torch
 
-from zeropoint.execute.onednn.primitive import Pool
-
-SHAPE = (2, 3, 4, 5)
-LAST = torch.channels_last
-
-
-def test_memory_that_was_given_back_is_used_again() -> None:
-    pool = Pool()
-    pool.begin((SHAPE,))
-    first = pool.take(SHAPE)
-    assert first.is_contiguous(memory_format=LAST)
-    pool.give(first)
-    assert pool.take(SHAPE).data_ptr() == first.data_ptr()
-    assert pool.take(SHAPE).data_ptr() != first.data_ptr()
+from zeropoint.errors import EngineError
+from zeropoint.execute.onednn.layout import channels_last
+from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.max_pooling import MaxPooling
+from zeropoint.execute.onednn.memory import Memory
+from zeropoint.execute.onednn.primitive import SHAPES_KEPT
+from zeropoint.execute.onednn.window import Window
 
 
-def test_memory_of_another_shape_is_not_used() -> None:
-    pool = Pool()
-    pool.give(pool.take(SHAPE))
-    assert pool.take((2, 3, 5, 4)).shape == (2, 3, 5, 4)
+@pytest.fixture
+def pooling(library: Library) -> MaxPooling:
+    return MaxPooling(library, Memory(), (2, 2), Window((2, 2), (0, 0), (1, 1), 1))
 
 
-def test_memory_is_let_go_when_inputs_have_another_shape() -> None:
-    pool = Pool()
-    pool.begin((SHAPE,))
-    first = pool.take(SHAPE)
-    pool.give(first)
-    pool.begin(((1, 3, 4, 5),))
-    assert pool.take(SHAPE).data_ptr() != first.data_ptr()
+def image(*shape: int) -> torch.Tensor:
+    return channels_last(torch.arange(torch.Size(shape).numel()).reshape(shape).to(torch.uint8))
 
 
-def test_every_thread_has_memory_of_its_own() -> None:
-    pool = Pool()
-    mine = pool.take(SHAPE)
-    pool.give(mine)
-    with ThreadPoolExecutor(1) as other:
-        theirs = other.submit(pool.take, SHAPE).result()
-    assert theirs.data_ptr() != mine.data_ptr()
+def test_a_tensor_that_lies_elsewhere_than_was_described_is_not_read(pooling: MaxPooling) -> None:
+    with pytest.raises(AssertionError, match="strides"):
+        pooling(image(1, 3, 4, 4).contiguous())
 
 
-def test_temporary_memory_is_shared_within_a_thread_and_grows() -> None:
-    pool = Pool()
-    first = pool.scratch(100)
-    assert len(first) >= 100
-    assert pool.scratch(50) is first
-    assert len(pool.scratch(1000)) >= 1000
-    with ThreadPoolExecutor(1) as other:
-        theirs = other.submit(pool.scratch, 1000).result()
-    assert theirs.data_ptr() != pool.scratch(1000).data_ptr()
+def test_nothing_is_made_of_nothing(pooling: MaxPooling) -> None:
+    assert pooling(image(0, 3, 4, 4)).shape == (0, 3, 2, 2)
+
+
+def test_a_result_has_the_memory_that_is_written_to(pooling: MaxPooling) -> None:
+    onto = image(1, 3, 2, 2)
+    assert pooling(image(1, 3, 4, 4), onto) is onto
+    with pytest.raises(EngineError, match=r"\(1, 3, 2, 2\) and \(1, 3, 2, 1\)"):
+        pooling(image(1, 3, 4, 4), image(1, 3, 2, 1))
+
+
+def test_primitives_are_kept_for_the_latest_shapes(pooling: MaxPooling) -> None:
+    for size in range(2, 2 + 2 * SHAPES_KEPT):
+        pooling(image(1, 3, size, size))
+    assert len(pooling._made) == len(pooling._threads.bound) == SHAPES_KEPT

@@ -10,7 +10,7 @@ from zeropoint.arithmetic.qparams import QParams, per_tensor
 from zeropoint.arithmetic.requantize import Float32
 from zeropoint.execute.onednn import resampling
 from zeropoint.execute.onednn.library import find_library
-from zeropoint.execute.onednn.primitive import Pool
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.resampling import Resample, interpolation
 from zeropoint.graph.op import Signature
 from zeropoint.ops.upsample import Interpolate
@@ -28,7 +28,7 @@ def none(op: Interpolate, x: QParams, y: QParams) -> None:
 def direct(op: Interpolate, x: QParams, y: QParams) -> Resample | None:
     if LIBRARY is None:
         pytest.skip("this torch does not show oneDNN's functions")
-    return None if op.align_corners else resampling.by_onednn(LIBRARY, Pool(), x, y)
+    return None if op.align_corners else resampling.by_onednn(LIBRARY, Memory(), x, y)
 
 
 WAYS = pytest.mark.parametrize("way", [none, resampling.by_torch, direct])

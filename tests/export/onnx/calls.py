@@ -16,7 +16,8 @@ IMAGE = (2, 4, 6, 5)
 class Call:
     """An operator, its arguments (X, Y, Z for operands) and the shapes of its operands.
 
-    The first operand is the program's input, with a free batch; the others are constants.
+    The first operand is the program's input, with a free batch; the others are constants, those
+    named by `masks` truth values.
     """
 
     target: str
@@ -25,6 +26,7 @@ class Call:
     keywords: tuple[tuple[str, Any], ...] = ()
     positive: bool = False
     returned: int | None = None
+    masks: tuple[int, ...] = ()
 
     def case(self) -> Case:
         """The program with the call as its only island."""
@@ -32,13 +34,16 @@ class Call:
         tensors = [draft.normal(shape) for shape in self.shapes]
         if self.positive:
             tensors = [tensor.abs() + 0.1 for tensor in tensors]
+        for place in self.masks:
+            tensors[place] = tensors[place] > 0
         first, *others = tensors
         constants = [draft.float_constant(f"c{i}", other) for i, other in enumerate(others)]
         x = draft.input(first)
         op = Opaque(self.target, self.arguments, self.keywords)
         operands = [x, *constants]
         results = draft.emit_many(op, *operands)
-        return draft.case(*results[: self.returned], islands={results[0].name: "it is tested"})
+        islands = {results[0].name: "it is tested"}
+        return draft.case(*results[: self.returned], islands=islands, verified=False)
 
 
 def listed(*items: Any) -> tuple[Any, ...]:

@@ -20,14 +20,16 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.execute.onednn import defects, kernels, matrices
 from zeropoint.execute.onednn.gate import Gate
 from zeropoint.execute.onednn.joining import Joining
-from zeropoint.execute.onednn.kernels import FRESH, Channels, Kernel, affine_of, params_of
-from zeropoint.execute.onednn.layout import channels_last, copy
+from zeropoint.execute.onednn.kernels import MOST_IN_INT32, Channels, Kernel, affine_of, params_of
+from zeropoint.execute.onednn.layout import channels_last
 from zeropoint.execute.onednn.library import Library
 from zeropoint.execute.onednn.max_pooling import MaxPooling
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import clip, post_ops
-from zeropoint.execute.onednn.primitive import Pool
+from zeropoint.execute.onednn.primitive import SHAPES_KEPT
 from zeropoint.execute.onednn.product import Epilogue, Product
 from zeropoint.execute.onednn.quantization import Quantization
+from zeropoint.execute.onednn.recent import Recent
 from zeropoint.execute.onednn.resampling import by_onednn, interpolation
 from zeropoint.execute.onednn.window import Window
 from zeropoint.graph.graph import Node
@@ -39,60 +41,54 @@ from zeropoint.ops.conv_transpose import ConvTranspose
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.mul import Mul
-from zeropoint.ops.pool import AveragePool, GlobalAveragePool, MaxPool
-from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.pool import GlobalAveragePool, MaxPool
+from zeropoint.ops.quantize import Quantize
 from zeropoint.ops.reduce import Mean
 from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
 from zeropoint.target import has_vnni
 
-POOLED = (Convolution, MaxPool, Interpolate, Quantize)
-"""Operators that take the memory of their result from the pool."""
 
-COPYING = (*FRESH, Dequantize, GlobalAveragePool, AveragePool)
-"""Operators whose result never shares memory with their operand."""
-
-
-def bind(library: Library, pool: Pool, program: Program, node: Node) -> Kernel | None:
+def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kernel | None:
     """The kernel of a node; None if no primitive does it."""
     op = node.op
     if isinstance(op, Quantize) and len(program.graph.values[node.output].shape) > 2:
-        return _quantize(library, pool, program, node)
+        return _quantize(library, memory, program, node)
     if not program.is_integer(node):
         return None
     match op:
         case Conv():
             return kernels.around_defects(
-                program, node, lambda conv: _conv(library, pool, program, node, conv)
+                program, node, lambda conv: _conv(library, memory, program, node, conv)
             )
         case ConvTranspose() if defects.has_fast_deconvolution(op, _kernel_of(program, node)):
-            return _conv(library, pool, program, node, op)
+            return _conv(library, memory, program, node, op)
         case ConvTranspose():
             return kernels.transposed_as_conv(
-                program, node, op, lambda *convolution: _conv(library, pool, *convolution)
+                program, node, op, lambda *convolution: _conv(library, memory, *convolution)
             )
         case MatMul() if has_vnni():
-            return matrices.by_onednn(library, pool, *_grids(program, node))
+            return matrices.by_onednn(library, memory, *_grids(program, node))
         case Interpolate():
             x, y = _grids(program, node, inputs=1)
-            simple = None if op.align_corners else by_onednn(library, pool, x, y)
+            simple = None if op.align_corners else by_onednn(library, memory, x, y)
             return interpolation(op, x, y, simple)
         case Linear():
-            return _linear(library, pool, program, node)
+            return _linear(library, memory, program, node)
         case MaxPool() if not op.ceil_mode and set(op.dilation) == {1}:
             window = Window(op.stride, op.padding, op.dilation, 1)
-            pooling = MaxPooling(library, pool, op.kernel, window)
+            pooling = MaxPooling(library, memory, op.kernel, window)
             return lambda x: pooling(channels_last(x))
         case Mul() if gated(program, node) is not None:
-            return _gate(library, pool, program, node, op)
+            return _gate(library, memory, program, node, op)
         case GlobalAveragePool():
-            return _global_average(library, pool, program, node, op)
+            return _global_average(library, memory, program, node, op)
         case Mean() if op.axes == _inner_axes(program, node, first=2):
-            return _global_average(library, pool, program, node, op)
+            return _global_average(library, memory, program, node, op)
         case Mean() if op.axes == _inner_axes(program, node, first=1):
-            return _average_of_rows(library, pool, program, node, op)
+            return _average_of_rows(library, memory, program, node, op)
         case Concat() if _is_whole(program, node):
-            return _concat(library, pool, program, node, op)
+            return _concat(library, memory, program, node, op)
     return None
 
 
@@ -117,19 +113,19 @@ def _is_whole(program: Program, node: Node) -> bool:
     return rank > 2 and params_of(program, node.output).high == 255
 
 
-def _concat(library: Library, pool: Pool, program: Program, node: Node, op: Concat) -> Kernel:
+def _concat(library: Library, memory: Memory, program: Program, node: Node, op: Concat) -> Kernel:
     to = params_of(program, node.output)
     parts = [
         None if params_of(program, name) == to else affine_of(program, name) for name in node.inputs
     ]
-    return Joining(library, pool, op.axis, parts, affine_of(program, node.output))
+    return Joining(library, memory, op.axis, parts, affine_of(program, node.output))
 
 
 def _average_of_rows(
-    library: Library, pool: Pool, program: Program, node: Node, op: Mean
+    library: Library, memory: Memory, program: Program, node: Node, op: Mean
 ) -> Kernel:
     """The mean of (N, ..., C) as one of the image (N, C, ...) that it is in channels_last."""
-    average = _global_average(library, pool, program, node, op)
+    average = _global_average(library, memory, program, node, op)
     keep = op.keep
 
     def kernel(x: Tensor) -> Tensor:
@@ -137,39 +133,6 @@ def _average_of_rows(
         return y.movedim(1, -1) if keep else y
 
     return kernel
-
-
-def is_reusable(program: Program, name: str) -> bool:
-    """True if the memory of a value is free once its last reader is done."""
-    writer = program.graph.producers.get(name)
-    params = program.graph.values[name].params
-    return (
-        writer is not None
-        and params is not None
-        and params.type.storage == torch.uint8
-        and (isinstance(writer.op, POOLED) or _is_gate(program, writer) or _joins(program, writer))
-        and len(program.graph.values[name].shape) > 2
-        and name not in program.graph.outputs
-        and all(_only_reads(program, user, name) for user in program.graph.users[name])
-    )
-
-
-def _joins(program: Program, node: Node) -> bool:
-    return isinstance(node.op, Concat) and _is_whole(program, node)
-
-
-def _is_gate(program: Program, node: Node) -> bool:
-    return isinstance(node.op, Mul) and gated(program, node) is not None
-
-
-def _only_reads(program: Program, user: Node, name: str) -> bool:
-    overwritten = (
-        isinstance(user.op, Conv)
-        and program.is_integer(user)
-        and len(user.inputs) == 4
-        and user.inputs[3] == name
-    )
-    return isinstance(user.op, COPYING) and not overwritten
 
 
 def gated(program: Program, node: Node) -> tuple[str, str] | None:
@@ -184,7 +147,7 @@ def gated(program: Program, node: Node) -> tuple[str, str] | None:
     return None
 
 
-def _gate(library: Library, pool: Pool, program: Program, node: Node, op: Mul) -> Kernel:
+def _gate(library: Library, memory: Memory, program: Program, node: Node, op: Mul) -> Kernel:
     found = gated(program, node)
     assert found is not None  # the caller checks
     (x_scale, x_zero), (gate_scale, gate_zero) = (affine_of(program, name) for name in found)
@@ -193,7 +156,7 @@ def _gate(library: Library, pool: Pool, program: Program, node: Node, op: Mul) -
     low, high = real_bounds(op.low, op.high, params_of(program, node.output))
     gate = Gate(
         library,
-        pool,
+        memory,
         channels=int(program.graph.values[found[0]].shape[1]),
         zero_points=(x_zero, zero_point),
         bounds=() if (low, high) == (0, 255) else (clip(float(low), float(high)),),
@@ -208,10 +171,10 @@ def _gate(library: Library, pool: Pool, program: Program, node: Node, op: Mul) -
     return kernel
 
 
-def _quantize(library: Library, pool: Pool, program: Program, node: Node) -> Kernel:
+def _quantize(library: Library, memory: Memory, program: Program, node: Node) -> Kernel:
     becomes_image = kernels.becomes_image(program, node)
     affine = affine_of(program, node.output)
-    quantization = Quantization(library, pool, *affine, channels_last=becomes_image)
+    quantization = Quantization(library, memory, *affine, channels_last=becomes_image)
     high = params_of(program, node.output).high
 
     def kernel(x: Tensor) -> Tensor:
@@ -228,36 +191,31 @@ def _dense(x: Tensor) -> Tensor:
     return x if dense else x.contiguous()
 
 
-def _conv(library: Library, pool: Pool, program: Program, node: Node, op: Convolution) -> Kernel:
+def _conv(
+    library: Library, memory: Memory, program: Program, node: Node, op: Convolution
+) -> Kernel:
     more = op.output_padding if isinstance(op, ConvTranspose) else None
     window = Window(op.stride, op.padding, op.dilation, op.groups, more)
     weight = program.graph.constants[node.inputs[1]]
-    product = _product(library, pool, program, node, op, weight, window)
+    product = _product(library, memory, program, node, op, weight, window)
     if post_ops(op.function) is None:
         return kernels.finished_in_float(program, node, op, lambda x: product(channels_last(x)))
     if len(node.inputs) == 3:
         return lambda x: product(channels_last(x))
-    overwrite = kernels.may_overwrite(program, node)
-
-    def kernel(x: Tensor, onto: Tensor) -> Tensor:
-        if overwrite:
-            return product(channels_last(x), channels_last(onto))
-        return product(channels_last(x), copy(onto))
-
-    return kernel
+    return lambda x, onto: product(channels_last(x), channels_last(onto))
 
 
-def _linear(library: Library, pool: Pool, program: Program, node: Node) -> Kernel:
+def _linear(library: Library, memory: Memory, program: Program, node: Node) -> Kernel:
     op = node.op
     assert isinstance(op, Linear)  # the caller checks
     weight = kernels.linear_weight(program, node)
-    product = _product(library, pool, program, node, op, weight, None)
+    product = _product(library, memory, program, node, op, weight, None)
     if len(program.graph.values[node.inputs[0]].shape) == 2 and post_ops(op.function) is not None:
         return lambda x: product(x.contiguous())
 
     def kernel(x: Tensor) -> Tensor:
         rows = product(x.reshape(-1, x.shape[-1]).contiguous())
-        return rows.reshape(*x.shape[:-1], -1)
+        return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
     if post_ops(op.function) is None:
         return kernels.finished_in_float(program, node, op, kernel)
@@ -266,7 +224,7 @@ def _linear(library: Library, pool: Pool, program: Program, node: Node) -> Kerne
 
 def _product(
     library: Library,
-    pool: Pool,
+    memory: Memory,
     program: Program,
     node: Node,
     op: kernels.Layer,
@@ -276,7 +234,7 @@ def _product(
     own = Channels.of(program, node)
     return Product(
         library,
-        pool,
+        memory,
         x=affine_of(program, node.inputs[0]),
         weight=weight,
         scales=own.scales,
@@ -299,31 +257,37 @@ def _epilogue(program: Program, node: Node, op: kernels.Layer) -> Epilogue:
 
 
 def _global_average(
-    library: Library, pool: Pool, program: Program, node: Node, op: GlobalAveragePool | Mean
+    library: Library, memory: Memory, program: Program, node: Node, op: GlobalAveragePool | Mean
 ) -> Kernel:
     out = params_of(program, node.output)
     scale, zero_point = affine_of(program, node.output)
     limit = () if out.high == 255 else (clip(None, (out.high - zero_point) * scale),)
     epilogue = Epilogue(scale, zero_point, limit, None)
-    products: dict[tuple[int, ...], Product] = {}
+    products: Recent[tuple[int, ...], Product] = Recent(SHAPES_KEPT)
     rank = len(program.graph.values[node.inputs[0]].shape) - 2  # and as many inner axes
     ones, zeros = (1,) * rank, (0,) * rank
 
+    of_any_size = kernels.mean(program, node, tuple(range(2, rank + 2)), op.keep)
+
+    def made(channels: int, sizes: tuple[int, ...]) -> Product:
+        return Product(
+            library,
+            memory,
+            x=affine_of(program, node.inputs[0]),
+            weight=torch.ones(channels, 1, *sizes, dtype=torch.int8),
+            scales=torch.full((channels,), 1 / prod(sizes)),
+            bias=torch.zeros(channels),
+            epilogue=epilogue,
+            window=Window(ones, zeros, ones, channels),
+        )
+
     def kernel(x: Tensor) -> Tensor:
         _, channels, *sizes = x.shape
-        product = products.get(tuple(sizes))
-        if product is None:
-            product = products[tuple(sizes)] = Product(
-                library,
-                pool,
-                x=affine_of(program, node.inputs[0]),
-                weight=torch.ones(channels, 1, *sizes, dtype=torch.int8),
-                scales=torch.full((channels,), 1 / prod(sizes)),
-                bias=torch.zeros(channels),
-                epilogue=epilogue,
-                window=Window(ones, zeros, ones, channels),
-            )
-        mean = product(channels_last(x))
-        return mean if op.keep else mean.flatten(1)
+        if not x.numel() or prod(sizes) > MOST_IN_INT32:
+            whole: Tensor = of_any_size(x)
+            return whole
+        of_these = products.get((channels, *sizes), lambda: made(channels, tuple(sizes)))
+        y: Tensor = of_these(channels_last(x))
+        return y if op.keep else y.flatten(1)
 
     return kernel

@@ -9,12 +9,15 @@ One image is one execution: oneDNN has no fast kernel for numbers that differ be
 import torch
 from torch import Tensor
 
+from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, U8, strided
 from zeropoint.execute.onednn.descriptors import images as image_layout
+from zeropoint.execute.onednn.layout import is_channels_last
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import PostOp
-from zeropoint.execute.onednn.primitive import DST, SRC, Made, Pool, Primitive
+from zeropoint.execute.onednn.primitive import DST, SRC, Made, Primitive
 
 ADD, MUL = 0x1FFF0, 0x1FFF1
 FACTORS = 2
@@ -30,15 +33,15 @@ class Gate(Primitive):
     def __init__(
         self,
         library: Library,
-        pool: Pool,
+        memory: Memory,
         *,
         channels: int,
         zero_points: tuple[int, int],
         bounds: tuple[PostOp, ...],
     ) -> None:
-        super().__init__(library, pool)
+        super().__init__(library, memory)
         self._before, self._after = zero_points
-        self._bounds = bounds
+        self._bounds, self._channels = bounds, channels
         self._row = strided(library, [1, channels, 1, 1], [channels, 1, channels, channels], F32)
         self._constants = tuple(
             (operand, self._row, torch.zeros(channels)) for operand in (FACTORS, OFFSETS)
@@ -46,11 +49,13 @@ class Gate(Primitive):
 
     def times(self, x: Tensor, factors: Tensor) -> Tensor:
         """The codes of x times `factors`, float32 (N, C): steps of the result for each of x."""
+        if factors.shape != x.shape[:2] or x.shape[1] != self._channels:
+            raise EngineError(f"an image of shape {tuple(x.shape)} times {tuple(factors.shape)}")
         y = self._output(tuple(x.shape))
-        if not x.numel():
-            return y
         offsets = torch.add(factors.mul(-self._before), self._after)
         bound = self._bound(x[:1])
+        if bound is None:
+            return y
         for image in range(len(x)):
             bound.point(SRC, x.data_ptr() + image * x.stride(0))
             bound.point(DST, y.data_ptr() + image * y.stride(0))
@@ -59,13 +64,21 @@ class Gate(Primitive):
             bound.run()
         return y
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def _fits(self, x: Tensor) -> bool:
+        return x.ndim == 4 and is_channels_last(x)
+
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
         library = self._library
         source, target = image_layout(library, shape, U8), image_layout(library, shape, U8)
-        with Attributes(library) as attributes:
-            attributes.post_op("binary", ADD, self._row)
-            attributes.functions(self._bounds)
-            ends = (source, self._row, target)
-            description = attributes.description("binary", library.engine, MUL, *ends)
+        attributes = Attributes(library)
+        attributes.post_op("binary", ADD, self._row)
+        attributes.functions(self._bounds)
+        ends = (source, self._row, target)
+        description = attributes.description("binary", library.engine, MUL, *ends)
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, shape, self._constants)
+        return Made(handle, description, source, target, shape, self._constants)

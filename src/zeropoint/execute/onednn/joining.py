@@ -1,15 +1,27 @@
 """Concatenation: each part goes to its place in the result, and onto its grid, in one pass."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S32, U8, strided
 from zeropoint.execute.onednn.elementwise import Affine
 from zeropoint.execute.onednn.library import Library
-from zeropoint.execute.onednn.primitive import DST, SCALES, SRC, ZERO_POINTS, Made, Pool, Primitive
+from zeropoint.execute.onednn.memory import Memory
+from zeropoint.execute.onednn.primitive import (
+    DST,
+    SCALES,
+    SHAPES_KEPT,
+    SRC,
+    ZERO_POINTS,
+    Made,
+    Primitive,
+)
+from zeropoint.execute.onednn.recent import Recent
 
 
 class Joining:
@@ -19,21 +31,31 @@ class Joining:
     """
 
     def __init__(
-        self, library: Library, pool: Pool, axis: int, parts: Sequence[Affine | None], to: Affine
+        self,
+        library: Library,
+        memory: Memory,
+        axis: int,
+        parts: Sequence[Affine | None],
+        to: Affine,
     ) -> None:
-        self._library, self._pool = library, pool
+        self._library, self._memory = library, memory
         self._axis, self._parts, self._to = axis, parts, to
-        self._made: dict[tuple[int, tuple[int, ...]], Regridding] = {}
+        self._made: Recent[tuple[int, tuple[int, ...]], Regridding] = Recent(SHAPES_KEPT)
 
     def __call__(self, *parts: Tensor) -> Tensor:
         """The result, in channels_last."""
         shape = list(parts[0].shape)
         shape[self._axis] = sum(part.shape[self._axis] for part in parts)
-        y = self._pool.take(tuple(shape))
+        y = self._memory.take(tuple(shape))
         begin = 0
         for index, part in enumerate(parts):
             place = y.narrow(self._axis, begin, part.shape[self._axis])
             begin += part.shape[self._axis]
+            if place.shape != part.shape:
+                raise EngineError(
+                    f"tensors of shape {tuple(parts[0].shape)} and {tuple(part.shape)} cannot be "
+                    f"joined along dimension {self._axis}"
+                )
             if self._parts[index] is None:
                 place.copy_(part)
             elif part.numel():
@@ -41,22 +63,19 @@ class Joining:
         return y
 
     def _regridding(self, index: int, strides: tuple[int, ...]) -> "Regridding":
-        found = self._made.get((index, strides))
-        if found is None:
-            x = self._parts[index]
-            assert x is not None  # the caller checks
-            found = Regridding(self._library, self._pool, x, self._to, strides)
-            self._made[index, strides] = found
-        return found
+        x = self._parts[index]
+        assert x is not None  # the caller checks
+        make = partial(Regridding, self._library, self._memory, x, self._to, strides)
+        return self._made.get((index, strides), make)
 
 
 class Regridding(Primitive):
     """uint8 codes onto another grid, wherever they are, to memory with `strides`."""
 
     def __init__(
-        self, library: Library, pool: Pool, x: Affine, y: Affine, strides: tuple[int, ...]
+        self, library: Library, memory: Memory, x: Affine, y: Affine, strides: tuple[int, ...]
     ) -> None:
-        super().__init__(library, pool)
+        super().__init__(library, memory)
         self._strides = strides
         one, one_int = strided(library, [1], [1], F32), strided(library, [1], [1], S32)
         self._constants = []
@@ -69,15 +88,25 @@ class Regridding(Primitive):
         """Write the codes of x on the other grid to y."""
         repeats = any(step == 0 and n > 1 for step, n in zip(x.stride(), x.shape, strict=True))
         dense = x.contiguous() if repeats else x
-        self._bound(dense).execute(dense, y)
+        bound = self._bound(dense)
+        if bound is not None:
+            bound.execute(dense, y)
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def _fits(self, x: Tensor) -> bool:
+        return True  # at any strides
+
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
         library = self._library
         source = strided(library, shape, strides, U8)
         target = strided(library, shape, self._strides, U8)
-        with Attributes(library) as attributes:
-            attributes.grid(SRC, DST)
-            ends = (source, library.engine, target, library.engine)
-            description = attributes.description("reorder", *ends)
+        attributes = Attributes(library)
+        attributes.grid(SRC, DST)
+        ends = (source, library.engine, target, library.engine)
+        description = attributes.description("reorder", *ends)
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, shape, tuple(self._constants))
+        return Made(handle, description, source, target, shape, tuple(self._constants))

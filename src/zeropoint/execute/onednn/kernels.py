@@ -1,8 +1,9 @@
 """One kernel for each node: what is known beforehand is bound into it, what is left is called.
 
 Decided here, once: prepacked weights, float32 biases, whether an activation is free (saturation
-does it), fused (a post-operation) or a clamp, which accumulators leave as float32, whether a
-residual may be overwritten, and the order of a linear layer's columns after a flatten.
+does it), fused (a post-operation) or a clamp, which accumulators leave as float32, and the order of
+a linear layer's columns after a flatten. The kernel of a convolution with a residual may write onto
+its last operand; the others only read theirs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize
 from zeropoint.arithmetic.requantize import Float32
+from zeropoint.errors import EngineError
 from zeropoint.execute.onednn import defects, elementwise, matrices
 from zeropoint.execute.onednn.elementwise import Affine
-from zeropoint.execute.onednn.layout import channels_last, copy
+from zeropoint.execute.onednn.layout import channels_last
 from zeropoint.execute.onednn.lookup import lookup
 from zeropoint.execute.onednn.pixels import pixel_shuffle
 from zeropoint.execute.onednn.pooling import max_pool
@@ -37,11 +39,10 @@ from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.mul import Mul
 from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
-from zeropoint.ops.pad import Pad, PadWith
 from zeropoint.ops.permute import Permute
 from zeropoint.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from zeropoint.ops.quantize import Dequantize, Quantize, Requantize
-from zeropoint.ops.reduce import Amax, Mean
+from zeropoint.ops.reduce import Mean
 from zeropoint.ops.shape import Flatten, Reshape
 from zeropoint.ops.shuffle import PixelShuffle
 from zeropoint.ops.table import Table
@@ -50,12 +51,6 @@ from zeropoint.program.program import Program
 
 Kernel = Callable[..., Any]
 Layer = Convolution | Linear
-
-FRESH = (
-    Convolution, Linear, MatMul, Add, Mul, Maximum, Minimum, Table, MaxPool, Interpolate, Mean,
-    Amax, Quantize, Requantize, Concat, Pad, PadWith, Clamp,
-)  # fmt: skip
-"""Operators whose result is in memory of its own."""
 
 
 def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> Kernel:
@@ -86,9 +81,10 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
         case MaxPool():
             return lambda x: max_pool(x, op)
         case GlobalAveragePool():
-            return _mean(program, node, (2, 3), op.keep)
+            inner = tuple(range(2, len(program.graph.values[node.inputs[0]].shape)))
+            return mean(program, node, inner, op.keep)
         case Mean():
-            return _mean(program, node, op.axes, op.keep)
+            return mean(program, node, op.axes, op.keep)
         case AveragePool():
             return _average(program, node, op)
         case Interpolate():
@@ -117,6 +113,9 @@ def bind(program: Program, node: Node, shapes: Mapping[str, Sequence[int]]) -> K
 
 
 FEW_CHANNELS = 4
+
+MOST_IN_INT32 = (1 << 31) // 256
+"""As many 8-bit codes have a sum that int32 holds."""
 
 
 def _leaves_few_channels(program: Program, node: Node) -> bool:
@@ -335,42 +334,31 @@ def _narrowing(out: QParams) -> Callable[[Tensor], Tensor]:
 
 
 def _residual_conv(program: Program, node: Node, op: Conv, bound: tuple[Any, ...]) -> Kernel:
-    """A convolution that adds onto its fourth operand, or onto a copy if it is needed yet."""
+    """A convolution that adds onto its fourth operand."""
     x, weights, bias, window = bound
     addend = affine_of(program, node.inputs[3])
     to = Epilogue.of(op, params_of(program, node.output), known=("relu",))
     sum_onto = (*addend, "sum", 1.0, to.attr, to.scalars, "")
     rest = (bias, *window, to.scale, to.zero_point, to.dtype, *sum_onto)
     call = torch.ops.onednn.qconv2d_pointwise.binary
-    overwrite = may_overwrite(program, node)
 
     def kernel(image: Tensor, onto: Tensor) -> Tensor:
-        onto = channels_last(onto) if overwrite else copy(onto)  # it is, but for reshapes
-        y: Tensor = call(image, *x, *weights, onto, *rest)
+        y: Tensor = call(image, *x, *weights, channels_last(onto), *rest)
         return y if to.bounds is None else y.clamp_(*to.bounds)
 
     return kernel
-
-
-def may_overwrite(program: Program, node: Node) -> bool:
-    """True if the addend's memory is its own and nothing reads it after this node."""
-    name = node.inputs[3]
-    writer, users = program.graph.producers.get(name), program.graph.users[name]
-    return (
-        writer is not None
-        and isinstance(writer.op, FRESH)
-        and name not in program.graph.outputs
-        and users[-1] is node
-        and node.inputs.count(name) == 1
-        and all(isinstance(user.op, FRESH) for user in users)
-    )
 
 
 def _linear(program: Program, node: Node, op: Linear) -> Kernel:
     rows = _rows(program, node, op)
     if len(program.graph.values[node.inputs[0]].shape) == 2:
         return rows
-    return lambda q: rows(q.reshape(-1, q.shape[-1])).reshape(*q.shape[:-1], -1)
+
+    def kernel(q: Tensor) -> Tensor:
+        y: Tensor = rows(q.reshape(-1, q.shape[-1]))
+        return y.reshape(*q.shape[:-1], y.shape[-1])
+
+    return kernel
 
 
 def _rows(program: Program, node: Node, op: Linear) -> Kernel:
@@ -415,13 +403,17 @@ def _feeds_only_linear(program: Program, node: Node) -> bool:
     )
 
 
-def _mean(program: Program, node: Node, axes: tuple[int, ...], keep: bool) -> Kernel:
+def mean(program: Program, node: Node, axes: tuple[int, ...], keep: bool) -> Kernel:
+    """The sum of exact integers, over any number of elements."""
     (x_scale, x_zero), out = affine_of(program, node.inputs[0]), params_of(program, node.output)
     ratio = x_scale / out.scale.item()
 
     def kernel(x: Tensor) -> Tensor:
         count = prod(x.shape[axis] for axis in axes)
-        total = x.sum(axes, keepdim=keep, dtype=torch.int32).sub_(count * x_zero)
+        if not count:
+            raise EngineError(f"a tensor of shape {tuple(x.shape)} has no elements to average")
+        exact = torch.int32 if count <= MOST_IN_INT32 else torch.int64
+        total = x.sum(axes, keepdim=keep, dtype=exact).sub_(count * x_zero)
         return elementwise.requantize_sum(total, torch.tensor(ratio / count).float(), out)
 
     return kernel

@@ -19,6 +19,13 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=FORMATS.get(x.ndim, torch.contiguous_format))
 
 
+def is_channels_last(x: Tensor) -> bool:
+    """True if the elements lie in channels_last, side by side; of one or two dimensions in rows."""
+    if x.ndim == 3:
+        return x.transpose(1, 2).is_contiguous()
+    return x.is_contiguous(memory_format=FORMATS.get(x.ndim, torch.contiguous_format))
+
+
 def copy(x: Tensor) -> Tensor:
     """A copy of x in channels_last."""
     y = empty(x.shape, x.dtype)
@@ -26,10 +33,10 @@ def copy(x: Tensor) -> Tensor:
     return y
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+def empty(shape: Sequence[int], dtype: torch.dtype, device: str = "cpu") -> Tensor:
     """A tensor in channels_last with arbitrary contents."""
     if len(shape) == 3:
         batch, channels, length = shape
-        return torch.empty((batch, length, channels), dtype=dtype).transpose(1, 2)
+        return torch.empty((batch, length, channels), dtype=dtype, device=device).transpose(1, 2)
     layout = FORMATS.get(len(shape), torch.contiguous_format)
-    return torch.empty(tuple(shape), dtype=dtype, memory_format=layout)
+    return torch.empty(tuple(shape), dtype=dtype, memory_format=layout, device=device)

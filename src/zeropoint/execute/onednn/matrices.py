@@ -7,26 +7,30 @@ Elsewhere torch multiplies the exact integers as real numbers, in float32 if tha
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S8, S32, U8, strided
 from zeropoint.execute.onednn.elementwise import requantize_sum
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import clip
 from zeropoint.execute.onednn.primitive import (
     DST,
     SCALES,
+    SHAPES_KEPT,
     SRC,
     WEIGHTS,
     ZERO_POINTS,
     Made,
-    Pool,
     Primitive,
 )
+from zeropoint.execute.onednn.recent import Recent
 
 SIGN = 128
 EXACT_IN_FLOAT32 = 1 << 24
@@ -52,24 +56,31 @@ def by_torch(a: QParams, b: QParams, y: QParams) -> Kernel:
     return kernel
 
 
-def by_onednn(library: Library, pool: Pool, a: QParams, b: QParams, y: QParams) -> Kernel:
+def by_onednn(library: Library, memory: Memory, a: QParams, b: QParams, y: QParams) -> Kernel:
     """The product as a primitive, one for each number of columns and layout of b."""
-    made: dict[tuple[int, bool], Product] = {}
+    made: Recent[tuple[int, bool], Product] = Recent(SHAPES_KEPT)
 
     def kernel(first: Tensor, second: Tensor) -> Tensor:
         shapes = first.shape[:-2], second.shape[:-2]
         batch: torch.Size = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]  # torch has no types for it
         shape = (*batch, first.shape[-2], second.shape[-1])
+        if first.shape[-1] != second.shape[-2]:
+            raise EngineError(
+                f"matrices of shape {tuple(first.shape)} and {tuple(second.shape)} have no product"
+            )
         if not min(shape, default=1) or not first.shape[-1]:
             return by_torch(a, b, y)(first, second)
         rows, columns = (x.expand(*batch, *x.shape[-2:]) for x in (first, second))
         signed = (columns ^ SIGN).view(torch.int8)
         turned = not signed.is_contiguous() and signed.mT.is_contiguous()
         key = (shape[-1], turned)
-        if key not in made:
-            made[key] = Product(library, pool, a, b, y, columns=shape[-1], turned=turned)
+        make = partial(Product, library, memory, a, b, y, columns=shape[-1], turned=turned)
         flat = rows.reshape(-1, *rows.shape[-2:]).contiguous()
-        return made[key].times(flat, signed if turned else signed.contiguous()).reshape(shape)
+        return (
+            made.get(key, make)
+            .times(flat, signed if turned else signed.contiguous())
+            .reshape(shape)
+        )
 
     return kernel
 
@@ -80,7 +91,7 @@ class Product(Primitive):
     def __init__(
         self,
         library: Library,
-        pool: Pool,
+        memory: Memory,
         a: QParams,
         b: QParams,
         y: QParams,
@@ -88,7 +99,7 @@ class Product(Primitive):
         columns: int,
         turned: bool,
     ) -> None:
-        super().__init__(library, pool)
+        super().__init__(library, memory)
         self._columns, self._turned, self._y = columns, turned, y
         self._narrow = y.type.bits != 32
         if not self._narrow:
@@ -104,29 +115,38 @@ class Product(Primitive):
     def times(self, a: Tensor, b: Tensor) -> Tensor:
         """The product; b's memory is as `turned` says."""
         bound = self._bound(a)
+        assert bound is not None  # neither is empty
+        assert b.numel() == a.shape[0] * a.shape[2] * self._columns  # the caller checks
         y = torch.empty(bound.made.output_shape, dtype=self.output_dtype)
         bound.point(WEIGHTS, b.data_ptr())
         bound.execute(a, y)
         return y
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*shape[:2], self._columns)
+
+    def _fits(self, x: Tensor) -> bool:
+        return x.ndim == 3 and x.is_contiguous()
+
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
         library = self._library
         batch, rows, length = shape
         columns = self._columns
-        output = (batch, rows, columns)
         source = strided(library, shape, [rows * length, length, 1], U8)
         steps = [1, length] if self._turned else [columns, 1]
         weights = strided(library, [batch, length, columns], [length * columns, *steps], S8)
         kind = U8 if self._narrow else F32
         target = strided(library, output, [rows * columns, columns, 1], kind)
-        with Attributes(library) as attributes:
-            attributes.grid(*((SRC, WEIGHTS, DST) if self._narrow else (SRC, WEIGHTS)))
-            if self._narrow and self._y.high < 255:
-                top = (self._y.high - int(self._y.zero_point)) * self._y.scale.item()
-                attributes.functions([clip(None, top)])
-            ends = (source, weights, None, target)
-            description = attributes.description("matmul", library.engine, *ends)
+        attributes = Attributes(library)
+        attributes.grid(*((SRC, WEIGHTS, DST) if self._narrow else (SRC, WEIGHTS)))
+        if self._narrow and self._y.high < 255:
+            top = (self._y.high - int(self._y.zero_point)) * self._y.scale.item()
+            attributes.functions([clip(None, top)])
+        ends = (source, weights, None, target)
+        description = attributes.description("matmul", library.engine, *ends)
         handle = library.create("primitive", description)
         nothing = torch.empty(0, dtype=torch.int8)
         constants = (*self._constants, (WEIGHTS, weights, nothing))
-        return Made(library, handle, description, source, target, output, constants)
+        return Made(handle, description, source, target, output, constants)

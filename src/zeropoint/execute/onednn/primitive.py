@@ -1,86 +1,47 @@
 """oneDNN primitives: made once for a shape, then executed.
 
-The addresses of input and output are set before each execution; all other memory never moves.
+The addresses of input, output and scratchpad are set before each execution; all other memory never
+moves. No address reaches oneDNN before `Primitive` has seen that the tensor is what was described.
 """
 
 import ctypes
-import sys
 import threading
 from abc import ABC, abstractmethod
 from ctypes import c_int, c_void_p
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 
+from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.layout import empty
-from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.library import Handle, Library
+from zeropoint.execute.onednn.memory import Memory
+from zeropoint.execute.onednn.recent import Recent
 
 INFERENCE = 96
 SRC, DST, WEIGHTS, BIAS, SCRATCHPAD, SCALES, ZERO_POINTS = 1, 17, 33, 41, 80, 4096, 8192
 QUERY_SCRATCHPAD = 136
 
-SHAPES_KEPT = 64
-"""Primitives are kept for so many input shapes; then all are made anew as they come."""
+SHAPES_KEPT = 32
+"""Primitives are kept for so many input shapes; then those of the least recent go."""
 
 
 class Argument(ctypes.Structure):
     _fields_ = (("kind", c_int), ("memory", c_void_p))
 
 
-class Pool(threading.local):
-    """Memory of results that nobody needs any more, by shape: one such pool a thread.
-
-    Fresh memory costs a page fault every 4096 bytes; memory that was just written is in the cache.
-    """
-
-    def __init__(self) -> None:
-        self._free: dict[tuple[int, ...], list[Tensor]] = {}
-        self._inputs: tuple[tuple[int, ...], ...] = ()
-        self._scratch = torch.empty(0, dtype=torch.uint8)
-
-    def begin(self, inputs: tuple[tuple[int, ...], ...]) -> None:
-        """A call with inputs of these shapes starts; what other shapes have left is let go."""
-        if inputs != self._inputs:
-            self._free, self._inputs = {}, inputs
-
-    def take(self, shape: tuple[int, ...]) -> Tensor:
-        """A uint8 image in channels_last with arbitrary contents."""
-        free = self._free.get(shape)
-        if free:
-            return free.pop()
-        return empty(shape, torch.uint8)
-
-    def scratch(self, size: int) -> Tensor:
-        """Bytes that any primitive of this thread may write to while it runs."""
-        if len(self._scratch) < size:
-            self._scratch = torch.empty(size, dtype=torch.uint8)
-        return self._scratch
-
-    def give(self, image: Tensor) -> None:
-        """Take back an image that nothing refers to any more."""
-        self._free.setdefault(tuple(image.shape), []).append(image)
-
-
 @dataclass(frozen=True)
 class Made:
     """A primitive for one shape: descriptors of both ends, and the memories that never move."""
 
-    library: Library
-    handle: c_void_p
-    description: c_void_p
-    source: c_void_p
-    target: c_void_p
+    handle: Handle
+    description: Handle
+    source: Handle
+    target: Handle
     output_shape: tuple[int, ...]
-    constants: tuple[tuple[int, c_void_p | int, Tensor], ...] = ()
-
-    def __del__(self) -> None:
-        if sys.is_finalizing():
-            return
-        self.library.call("primitive_destroy", self.handle)
-        self.library.call("primitive_desc_destroy", self.description)
-        for descriptor in (self.source, self.target):
-            self.library.call("memory_desc_destroy", descriptor)
+    constants: tuple[tuple[int, Handle | int, Tensor], ...] = ()
 
 
 class Primitive(ABC):
@@ -88,77 +49,95 @@ class Primitive(ABC):
 
     output_dtype: torch.dtype = torch.uint8
 
-    def __init__(self, library: Library, pool: Pool) -> None:
+    def __init__(self, library: Library, memory: Memory) -> None:
         self._library = library
-        self._pool = pool
+        self._memory = memory
         self._threads = threading.local()
-        self._made: dict[tuple[int, ...], Made] = {}
-        self._lock = threading.Lock()
+        self._made: Recent[tuple[int, ...], Made] = Recent(SHAPES_KEPT)
 
     @abstractmethod
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
-        """The primitive for inputs of that shape and these strides."""
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the result; EngineError if inputs of that shape have none."""
+
+    @abstractmethod
+    def _fits(self, x: Tensor) -> bool:
+        """True if the descriptors of `_make` say where the elements of x lie."""
+
+    @abstractmethod
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
+        """The primitive for inputs of that shape and these strides; neither end is empty."""
 
     def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
         """The result; written onto the residual `onto` if there is one."""
         bound = self._bound(x)
+        if bound is None:
+            return self._nothing(tuple(x.shape))
+        shape = bound.made.output_shape
         if onto is None:
-            onto = self._output(bound.made.output_shape)
+            onto = self._output(shape)
+        elif onto.shape != shape:
+            raise EngineError(f"a sum of tensors of shape {shape} and {tuple(onto.shape)}")
         bound.execute(x, onto)
         return onto
 
     def _output(self, shape: tuple[int, ...]) -> Tensor:
         if len(shape) > 2 and self.output_dtype == torch.uint8:
-            return self._pool.take(shape)
+            return self._memory.take(shape)
         return empty(shape, self.output_dtype)
 
-    def _bound(self, x: Tensor) -> "_Bound":
-        """The memory objects of this thread for inputs like x; primitives divide work once."""
+    def _nothing(self, shape: tuple[int, ...]) -> Tensor:
+        """The result for an input without elements: oneDNN divides by their number."""
+        output = self._output_shape(shape)
+        if prod(output):
+            raise EngineError(f"a tensor of shape {shape} has no elements to compute with")
+        return empty(output, self.output_dtype)
+
+    def _bound(self, x: Tensor) -> "_Bound | None":
+        """The memory objects of this thread for inputs like x; None if there is nothing to do.
+
+        Whatever oneDNN will be told of x is checked here, before it sees an address.
+        """
         strides = x.stride()
-        key = (*x.shape, *strides, torch.get_num_threads())
-        mine: dict[tuple[int, ...], _Bound] | None = getattr(self._threads, "bound", None)
+        key = (*x.shape, *strides, torch.get_num_threads())  # primitives divide work once
+        mine: Recent[tuple[int, ...], _Bound | None] | None
+        mine = getattr(self._threads, "bound", None)
         if mine is None:
-            mine = self._threads.bound = {}
-        found = mine.get(key)
-        if found is None:
-            with self._lock:
-                if len(self._made) >= SHAPES_KEPT:
-                    self._made.clear()
-                if key not in self._made:
-                    self._made[key] = self._make(tuple(x.shape), strides)
-                made = self._made[key]
-            if len(mine) >= SHAPES_KEPT:
-                mine.clear()
-            found = mine[key] = _Bound(self._library, made, self._pool)
-        return found
+            mine = self._threads.bound = Recent(SHAPES_KEPT)
+        return mine.get(key, lambda: self._bind(key, x))
+
+    def _bind(self, key: tuple[int, ...], x: Tensor) -> "_Bound | None":
+        shape = tuple(x.shape)
+        if not x.numel():
+            return None
+        assert self._fits(x), f"{type(self).__name__} got {shape} with strides {x.stride()}"
+        output = self._output_shape(shape)
+        if not prod(output):
+            return None
+        made = self._made.get(key, lambda: self._make(shape, x.stride(), output))
+        return _Bound(self._library, made, self._memory)
 
 
 class _Bound:
     """A primitive with one thread's memory objects."""
 
-    def __init__(self, library: Library, made: Made, pool: Pool) -> None:
-        self._library, self.made = library, made
-        self._x, self._y = self._memory(made.source, None), self._memory(made.target, None)
-        memories = {SRC: self._x, DST: self._y}
+    def __init__(self, library: Library, made: Made, memory: Memory) -> None:
+        self._library, self.made, self._scratch = library, made, memory.scratch
+        self._x, self._y = self._object(made.source, None), self._object(made.target, None)
+        objects = {SRC: self._x, DST: self._y}
         for kind, descriptor, tensor in made.constants:
-            memories[kind] = self._memory(descriptor, tensor)
+            objects[kind] = self._object(descriptor, tensor)
         needed = library.query_md(made.description, QUERY_SCRATCHPAD, 0)
-        if needed and library.md_size(needed):
-            self._scratch = pool.scratch(library.md_size(needed))
-            memories[SCRATCHPAD] = self._memory(needed, self._scratch)
-        self._memories = list(memories.values())
-        self._by_kind = memories
-        self._count = len(memories)
-        self._arguments = (Argument * self._count)(*[Argument(*m) for m in memories.items()])
+        self._scratch_size = library.md_size(needed) if needed else 0
+        if self._scratch_size:
+            objects[SCRATCHPAD] = self._object(needed, None)
+        self._by_kind = objects
+        self._count = len(objects)
+        self._arguments = (Argument * self._count)(*[Argument(*m) for m in objects.items()])
         self._pointer = ctypes.addressof(self._arguments)
 
-    def __del__(self) -> None:
-        if sys.is_finalizing():
-            return
-        for memory in self._memories:
-            self._library.call("memory_destroy", memory)
-
-    def _memory(self, descriptor: c_void_p | int, tensor: Tensor | None) -> c_void_p:
+    def _object(self, descriptor: Handle | int, tensor: Tensor | None) -> Handle:
         address = None if tensor is None else tensor.data_ptr()
         return self._library.create("memory", descriptor, self._library.engine, address)
 
@@ -176,5 +155,7 @@ class _Bound:
     def run(self) -> None:
         """Run the primitive on what its operands point to."""
         library = self._library
+        if self._scratch_size:
+            library.set_data(self._by_kind[SCRATCHPAD], self._scratch(self._scratch_size))
         status = library.execute(self.made.handle, library.stream, self._count, self._pointer)
         assert status == 0, f"dnnl_primitive_execute returned {status}"

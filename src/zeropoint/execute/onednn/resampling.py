@@ -19,10 +19,12 @@ from zeropoint.arithmetic.qparams import QParams
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import U8, images
 from zeropoint.execute.onednn.elementwise import requantize_sum
-from zeropoint.execute.onednn.layout import channels_last
+from zeropoint.execute.onednn.layout import channels_last, is_channels_last
 from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import LINEAR, clip
-from zeropoint.execute.onednn.primitive import INFERENCE, Made, Pool, Primitive
+from zeropoint.execute.onednn.primitive import INFERENCE, SHAPES_KEPT, Made, Primitive
+from zeropoint.execute.onednn.recent import Recent
 from zeropoint.ops.upsample import MODES, Interpolate, Positions
 
 RESAMPLING_LINEAR = 0x2FFF1
@@ -80,15 +82,14 @@ def by_torch(op: Interpolate, x: QParams, y: QParams) -> Resample:
     return simple
 
 
-def by_onednn(library: Library, pool: Pool, x: QParams, y: QParams) -> Resample:
+def by_onednn(library: Library, memory: Memory, x: QParams, y: QParams) -> Resample:
     """The way through oneDNN's resampling, whose positions are those of align_corners=False."""
-    made: dict[tuple[int, ...], Resampling] = {}
+    made: Recent[tuple[int, ...], Resampling] = Recent(SHAPES_KEPT)
 
     def simple(q: Tensor, size: Sequence[int]) -> Tensor:
         wanted = tuple(size)
-        if wanted not in made:
-            made[wanted] = Resampling(library, pool, wanted, x, y)
-        return made[wanted](channels_last(q))
+        resampling = made.get(wanted, lambda: Resampling(library, memory, wanted, x, y))
+        return resampling(channels_last(q))
 
     return simple
 
@@ -97,29 +98,36 @@ class Resampling(Primitive):
     """uint8 images in channels_last to another size and another grid."""
 
     def __init__(
-        self, library: Library, pool: Pool, size: tuple[int, ...], x: QParams, y: QParams
+        self, library: Library, memory: Memory, size: tuple[int, ...], x: QParams, y: QParams
     ) -> None:
-        super().__init__(library, pool)
+        super().__init__(library, memory)
         self._size = size
         alpha = x.scale.item() / y.scale.item()
         beta = int(y.zero_point.item()) - alpha * int(x.zero_point.item())
         narrow = () if y.high == 255 else (clip(None, float(y.high)),)
         self._post_ops = ((LINEAR, alpha, beta), *narrow)
 
-    def _make(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Made:
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*shape[:2], *self._size)
+
+    def _fits(self, x: Tensor) -> bool:
+        return x.ndim == len(self._size) + 2 and is_channels_last(x)
+
+    def _make(
+        self, shape: tuple[int, ...], strides: tuple[int, ...], output: tuple[int, ...]
+    ) -> Made:
         library = self._library
-        output = (*shape[:2], *self._size)
         source, target = images(library, shape, U8), images(library, output, U8)
-        with Attributes(library) as attributes:
-            attributes.functions(self._post_ops)
-            description = attributes.description(
-                "resampling_forward",
-                library.engine,
-                INFERENCE,
-                RESAMPLING_LINEAR,
-                None,
-                source,
-                target,
-            )
+        attributes = Attributes(library)
+        attributes.functions(self._post_ops)
+        description = attributes.description(
+            "resampling_forward",
+            library.engine,
+            INFERENCE,
+            RESAMPLING_LINEAR,
+            None,
+            source,
+            target,
+        )
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, output)
+        return Made(handle, description, source, target, output)

@@ -15,6 +15,7 @@ from zeropoint.export.openvino.functions import looked_up, needs_table, unwritab
 from zeropoint.export.openvino.grids import constant, fake_quantize
 from zeropoint.export.openvino.islands import island, island_refusal
 from zeropoint.export.openvino.package import import_openvino
+from zeropoint.export.openvino.rows import linear
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import Grid, IntegerOp
 from zeropoint.ops.clamp import Clamp
@@ -116,6 +117,8 @@ class _Writing:
         elif isinstance(node.op, Table) and needs_table(node.op, values[0]):
             (x,), (value,) = operands, values
             results = [looked_up(node.op, x, value, self._graph.values[node.output])]
+        elif isinstance(node.op, Linear):
+            results = [linear(node.op, operands, values, self._graph.values[node.output])]
         else:
             results = [FORMS[type(node.op)](node.op, operands, values)]
         for name, real in zip(node.outputs, results, strict=True):
@@ -143,6 +146,7 @@ class _Writing:
 def _is_rounded(node: Node, params: QParams) -> bool:
     moves = isinstance(node.op, IntegerOp) and node.op.grid is Grid.SHARED
     again = not moves or isinstance(node.op, (Pad, Clamp))  # see forms.py
+    again = again and not isinstance(node.op, Linear)  # see rows.py
     return again and params.type.bits != 32
 
 
