@@ -234,7 +234,7 @@ def poor() -> tuple[nn.Module, zp.Recipe, Analysis]:
     recipe = zp.Recipe(
         bias_correction=False,
         gptq=False,
-        weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()),
+        weights=zp.TensorSpec(granularity=zp.PerTensor(), calibrator=zp.MinMax()),
         activations=zp.TensorSpec(calibrator=zp.Percentile(98.0)),
         overrides={"conv2": coarse},
     )
