@@ -37,7 +37,7 @@ def index(sheet: Sheet, x: Operand, indices: Sequence[Operand | None]) -> str:
 
 
 def _index_several(sheet: Sheet, x: Operand, given: Mapping[int, Operand]) -> str:
-    """Indices broadcast; what they look up stands where they stood, or first if they stood apart."""
+    """What they look up stands where they stood, or first if they stood apart."""
     axes = list(given)
     others = [axis for axis in range(rank(x)) if axis not in given]
     front = sheet.emit("Transpose", x.name, perm=(*axes, *others))
