@@ -43,7 +43,7 @@ def test_a_value_prints_with_each_calibrators_range_and_decibels_and_the_best_ma
 def test_the_table_is_of_as_many_bits_as_one_asks_for(statistics: Statistics) -> None:
     narrow, wide = (statistics.choices(bits)["x"][CALIBRATORS[0]].sqnr_db for bits in (4, 8))
     assert 20 < wide - narrow < 28
-    assert statistics.table(4, symmetric=True).title == (
+    assert str(statistics.table(4, symmetric=True).title) == (
         "Activations of 8 samples on 4-bit symmetric grids"
     )
     with pytest.raises(RecipeError, match="bits=9 is not a width that zeropoint quantizes to; use"):

@@ -95,7 +95,8 @@ def test_coverage_is_json_data(islands: Coverage) -> None:
     data = json.loads(json.dumps(islands.to_dict()))
     assert data["integer_layers"] == 2
     assert data["share_of_macs"] == islands.share_of_macs
-    assert data["islands"][0].keys() == {"layer", "operator", "reason", "line", "macs"}
+    keys = {"layer", "operator", "reason", "line", "macs", "is_counted"}
+    assert data["islands"][0].keys() == keys
 
 
 def test_a_program_without_counts_has_no_share_to_tell() -> None:

@@ -15,7 +15,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from typing import Any
 
 import torch
@@ -29,14 +29,15 @@ from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.capture.regions import inline_regions
-from zeropoint.errors import CaptureError
+from zeropoint.capture.tape import Tape
+from zeropoint.errors import CaptureError, GraphError
 from zeropoint.graph.build import Builder
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.rewrite import prune
 from zeropoint.graph.structure import leaves_of, structure_of
 from zeropoint.graph.value import UNKNOWN, Plain, Shape, Size, Value, ValueType
 from zeropoint.ops import CAPTURES
-from zeropoint.ops.opaque import Opaque, template
+from zeropoint.ops.opaque import Opaque, called, is_functional, template
 from zeropoint.ops.shape import ARITHMETIC, SizeArithmetic
 
 NAMED_DIMENSIONS = {
@@ -64,11 +65,12 @@ MAKERS = {
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
 
-def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
+def capture(model: nn.Module, example: Sequence[Tensor], tape: Tape | None = None) -> Graph:
     """The model's inference function as a graph of float operators, any batch size.
 
     `example` is one batch for each positional input; its contents do not matter. The model is not
-    changed. CaptureError names the line of the model that cannot be captured.
+    changed. The tape, if there is one, hears how constants are computed from the model's tensors.
+    CaptureError names the line of the model that cannot be captured.
     """
     _check_kind(model)
     _check_parameters(model)
@@ -77,7 +79,8 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
             program = _export(model, tuple(_at_least_two(x) for x in example))
             inline_regions(program.graph_module)
             program, renamed = functional(program)
-            graph = _Translation(model, program, renamed).graph()
+            with tape or nullcontext():
+                graph = _Translation(model, program, renamed).graph()
         warn_of_fixed_sizes(model, example, graph)
     return graph
 
@@ -356,10 +359,19 @@ class _Translation:
         shapes, types = self._results(node)
         emptied, named, operands = template(arguments, keywords)
         op = Opaque(target, emptied, named, reason)
+        self._check_island(op)
         values = self._to.emit_many(op, operands, list(zip(shapes, types, strict=True)))
         return (
             values[0] if isinstance(node.meta.get("val"), (Tensor, torch.SymInt)) else tuple(values)
         )
+
+    def _check_island(self, op: Opaque) -> None:
+        """What no file could hold is refused before anything is calibrated."""
+        try:
+            op.check()
+        except GraphError as error:
+            line = self._to.origin.line or "the model"
+            raise CaptureError(f"{line} cannot be captured: {error}") from error
 
     def _folded(
         self,
@@ -371,12 +383,12 @@ class _Translation:
         """An operator on constants only is computed now: reparametrized weights, for example."""
         emptied, named, operands = template(arguments, keywords)
         contents = [self._to.tensor(operand) for operand in operands]
-        known = isinstance(node.meta.get("val"), (Tensor, list))
+        known = isinstance(node.meta.get("val"), (Tensor, list)) and is_functional(target)
         if not contents and str(target) not in MAKERS:
             return None
         if not known or any(content is None for content in contents):
             return None
-        result = Opaque(str(target), emptied, named).run(*contents)
+        result = called(target, emptied, named, contents)
         if isinstance(result, tuple):
             return [self._constant(piece) for piece in result]
         one = self._constant(result)

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from rich.console import RenderableType
-from rich.table import Table
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize
@@ -33,7 +32,7 @@ from zeropoint.execute.executor import Executor
 from zeropoint.execute.reference import Reference
 from zeropoint.ops.quantize import Quantize
 from zeropoint.program.program import Program
-from zeropoint.render import as_text
+from zeropoint.render import as_text, table
 
 TURNS = 10
 SECONDS = 0.5
@@ -73,12 +72,12 @@ class Choice:
     def __rich__(self) -> RenderableType:
         shapes = " and ".join(str(shape) for shape in self.shapes)
         title = f"engine for inputs of shape {shapes}" if shapes else "engine"
-        table = Table("engine", "ms", "", title=title)
+        rows = []
         for candidate in self.candidates:
             measured = candidate.milliseconds
             took = "" if measured is None else f"{measured:.2f}"
-            table.add_row(candidate.engine, took, candidate.verdict)
-        return table
+            rows.append((candidate.engine, took, candidate.verdict))
+        return table(("engine", "ms", ""), rows, title=title)
 
     def __str__(self) -> str:
         return as_text(self.__rich__())

@@ -1,6 +1,8 @@
 """Exported files as executors: loaded as their users load them, for `verify`.
 
-Nothing is told to what runs them of the sizes that are to come.
+Nothing is told to what runs them of the sizes that are to come. A .onnx and an .xml are read as
+data. What torch.export.load reads may hold pickled objects, which run code as they are loaded: that
+takes the user's word that the file is to be trusted.
 """
 
 import os
@@ -44,10 +46,15 @@ OPENERS: dict[str, Callable[[Program, Path], Executor]] = {
 }
 
 
-def open_file(program: Program, path: str | os.PathLike[str]) -> Executor:
+RUN_CODE = (".pt2",)
+"""Files that may run code when they are loaded."""
+
+
+def open_file(program: Program, path: str | os.PathLike[str], *, trust: bool = False) -> Executor:
     """What runs an exported file; `program` says how its inputs and outputs are to be read.
 
-    FileError if there is no such file; EngineError if nothing here can run it.
+    FileError if there is no such file, or if it may run code and nobody said to `trust` it;
+    EngineError if nothing here can run it.
     """
     file = Path(path)
     if not file.is_file():
@@ -55,4 +62,9 @@ def open_file(program: Program, path: str | os.PathLike[str]) -> Executor:
     if file.suffix not in OPENERS:
         known = ", ".join(OPENERS)
         raise EngineError(f"{file} cannot be run for verification; files that can: {known}")
+    if file.suffix in RUN_CODE and not trust:
+        raise FileError(
+            f"{file} is not loaded: a {file.suffix} file may hold pickled objects, whose loading "
+            "runs whatever code is in them; if the file is your own, pass trust=True (--trust)"
+        )
     return OPENERS[file.suffix](program, file)

@@ -93,11 +93,19 @@ def to_json(structure: Structure) -> Json:
 
 
 def from_json(data: Json) -> Structure:
-    """The inverse of `to_json`."""
+    """The inverse of `to_json`; ValueError for anything that it does not give."""
     if data == "tensor":
         return Leaf()
     if data is None:
         return Empty()
+    if not isinstance(data, dict) or not isinstance(data.get("children"), list):
+        raise ValueError(f"{data!r} is no structure of outputs")
     children = tuple(from_json(child) for child in data["children"])
-    keys = data.get("keys")
-    return Nest(children, None if keys is None else tuple(keys), data.get("mutable", False))
+    keys, mutable = data.get("keys"), data.get("mutable", False)
+    if keys is None and isinstance(mutable, bool):
+        return Nest(children, None, mutable)
+    if not isinstance(keys, list) or not all(type(key) in (str, int) for key in keys):
+        raise ValueError(f"{keys!r} are no keys of outputs")
+    if len(keys) != len(children) or len(set(keys)) < len(keys):
+        raise ValueError(f"{len(children)} outputs do not fit the keys {keys!r}")
+    return Nest(children, tuple(keys))

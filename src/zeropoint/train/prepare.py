@@ -6,17 +6,19 @@ from dataclasses import replace
 
 from torch import nn
 
+from zeropoint.capture.tape import Tape
 from zeropoint.errors import RecipeError
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Statistics
-from zeropoint.pipeline import Clock, calibrated
+from zeropoint.pipeline import Clock, ForTraining, calibrated, checksums
 from zeropoint.progress import Progress, silent
 from zeropoint.recipe import Recipe
 from zeropoint.train.assembly import Training, with_room
-from zeropoint.train.batch_norm import Live, Way
+from zeropoint.train.batch_norm import Folded, Live, Way
+from zeropoint.train.computed import copied, without
 from zeropoint.train.learned_step import LearnedStep
 from zeropoint.train.method import Method
-from zeropoint.train.module import QuantizationAware
+from zeropoint.train.module import BatchNorm, QuantizationAware
 from zeropoint.train.moving_range import MovingGrid
 
 
@@ -42,19 +44,30 @@ def prepare_qat(
     """
     methods = weights or LearnedStep(), activations or LearnedStep()
     _check_methods(*methods)
+    way = batch_norm or Live()
+    plain = without(model)
+    tape = Tape([*plain.named_parameters(), *plain.named_buffers()])
     made = calibrated(
-        model,
+        plain,
         loader,
         recipe or Recipe(),
         samples,
         engine,
         progress or silent,
         Clock(),
-        for_training=True,
+        training=ForTraining(tape, _live_norms(model, way), checksums(model)),
     )
     assignment = with_room(made.assignment, made.target)
-    training = Training(*methods, batch_norm or Live(), engine)
-    return QuantizationAware(model, replace(made, assignment=assignment), training)
+    training = Training(*methods, way, engine)
+    return QuantizationAware(model, replace(made, assignment=assignment), training, tape)
+
+
+def _live_norms(model: nn.Module, way: Way) -> frozenset[str]:
+    """The batch norms that normalize by each batch when the model is set to training."""
+    if isinstance(way, Folded):
+        return frozenset()
+    modules = copied(model).train().named_modules(remove_duplicate=False)
+    return frozenset(n for n, m in modules if isinstance(m, BatchNorm) and m.training)
 
 
 def convert(qat: QuantizationAware) -> QuantizedModel:

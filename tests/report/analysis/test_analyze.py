@@ -75,10 +75,10 @@ def test_batches_of_any_size_give_the_same(
 
 def test_so_many_samples_are_looked_at(residual: tuple[nn.Module, QuantizedModel]) -> None:
     told: list[tuple[str, int, int | None]] = []
-    x = images(40)
-    found = analyze(*residual, [x[:10], x[10:]], samples=30, ranking=False, progress=told_to(told))
-    assert found.samples == 30
-    assert told == [("analyze", done, 30) for done in (0, 10, 30)]
+    x = images(100)
+    found = analyze(*residual, [x[:10], x[10:]], samples=90, ranking=False, progress=told_to(told))
+    assert found.samples == 90
+    assert told == [("analyze", done, 90) for done in (0, 64, 90)]
 
 
 def test_the_statistics_of_its_images_serve_to_quantize_again(

@@ -18,13 +18,13 @@ from zeropoint.batches import (
     input_names,
     inputs_of,
 )
-from zeropoint.errors import CalibrationError
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.pipeline import checksums, float_graph_of, places_of
 from zeropoint.progress import Progress, silent
 from zeropoint.report.analysis.analysis import Analysis
 from zeropoint.report.analysis.survey import Survey
+from zeropoint.samples import Samples, whole_number
 
 
 def analyze(
@@ -43,8 +43,7 @@ def analyze(
     images that it cannot take.
     """
     report = progress or silent
-    if samples < 1:
-        raise CalibrationError(f"samples={samples}; an analysis needs at least one")
+    most = whole_number(samples, "an analysis")
     names = input_names(model)
     first, batches = first_and_all(loader)
     example = inputs_of(first, names)
@@ -54,11 +53,12 @@ def analyze(
         name: graph.values[value].shape for name, value in zip(names, graph.inputs, strict=True)
     }
     survey = Survey(graph, q.program, ranking=ranking)
-    report("analyze", 0, samples)
+    report("analyze", 0, most)
     # The loader is the user's code: gradients and training flags as they are.
-    for inputs in calibration_batches(batches, shapes, samples, lambda done: None):
+    given = calibration_batches(batches, shapes, most, lambda done: None)
+    for inputs in Samples(given, list(shapes.values()), loader).all():
         survey.add(inputs)
-        report("analyze", survey.outputs.samples, samples)
+        report("analyze", survey.outputs.samples, most)
     return survey.analysis(
         Statistics(
             values={
