@@ -1,5 +1,6 @@
 """The openvino executor: the program as an OpenVINO model, compiled for the CPU."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from zeropoint.execute.executor import Executor
 from zeropoint.execute.saturation import refuse_saturating_pairs
 from zeropoint.export.openvino import to_openvino
 from zeropoint.export.openvino.package import core
-from zeropoint.export.openvino.writing import refusal
+from zeropoint.export.openvino.writing import DIGEST, refusal
 from zeropoint.program.program import Program
 
 MISSING = "the package openvino is not installed: pip install 'zeropoint[openvino]'"
@@ -97,7 +98,9 @@ class OpenVinoFile(Executor):
     def __init__(self, path: Path) -> None:
         _check_usable()
         try:
-            compiled = core().compile_model(core().read_model(path), "CPU", FLOAT32)
+            model = core().read_model(path)
+            _check_pair(model, path.with_suffix(".bin"))
+            compiled = core().compile_model(model, "CPU", FLOAT32)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot load the model: {_last_line(error)}") from error
         self._call = _Free(compiled)
@@ -105,6 +108,18 @@ class OpenVinoFile(Executor):
     def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
         """The file's outputs."""
         return self._call(inputs)
+
+
+def _check_pair(model: Any, weights: Path) -> None:  # an openvino.Model
+    """EngineError unless the weights are those that the model was written with, if it says so."""
+    if not model.has_rt_info(list(DIGEST)):
+        return
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != model.get_rt_info(list(DIGEST)).astype(
+        str
+    ):
+        raise EngineError(
+            f"{weights} is not the file that was written with its .xml; export the model again"
+        )
 
 
 def _check_usable() -> None:

@@ -16,6 +16,11 @@ from zeropoint.ops.opaque import Opaque
 OPSET = 17
 
 
+def input_name(place: int) -> str:
+    """What an operand is called in the model."""
+    return f"x{place}"
+
+
 def island_model(op: Opaque, operands: Sequence[Value]) -> bytes:
     """The call on its operands, which are the model's inputs in their order.
 
@@ -23,7 +28,7 @@ def island_model(op: Opaque, operands: Sequence[Value]) -> bytes:
     """
     import onnx
 
-    named = [replace(value, name=f"x{index}") for index, value in enumerate(operands)]
+    named = [replace(value, name=input_name(index)) for index, value in enumerate(operands)]
     sheet = Sheet(frozenset(value.name for value in named), OPSET)
     results = opaque_form(sheet, op, [_operand(value) for value in named])
     outputs = [sheet.emit("Identity", result) for result in results]

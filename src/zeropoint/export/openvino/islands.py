@@ -10,6 +10,7 @@ does not take, or takes for something else, is asked of the second.
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from zeropoint.export.onnx.island import island_model
+from zeropoint.export.onnx.island import input_name, island_model
 from zeropoint.export.openvino.package import core
 from zeropoint.graph.value import Plain, Shape, Size, Value
 from zeropoint.ops.opaque import Opaque
@@ -38,7 +39,15 @@ CLOSE = 1e-4
 """OpenVINO's approximations of exp and the like, relatively and absolutely."""
 
 
-Way = Callable[[Opaque, Sequence[Value]], Any]  # to an openvino.Model
+@dataclass(frozen=True)
+class Written:
+    """An operator as a model, and which of the operands its parameters are."""
+
+    model: Any  # an openvino.Model
+    reads: tuple[int, ...]
+
+
+Way = Callable[[Opaque, Sequence[Value]], Written]
 
 
 def island_refusal(op: Opaque, operands: Sequence[Value]) -> str | None:
@@ -55,11 +64,11 @@ def island(op: Opaque, operands: Sequence[Output], values: Sequence[Value]) -> l
     """The operator's results on real numbers."""
     way = _way(op, tuple(_key(value) for value in values))
     assert not isinstance(way, str)  # `island_refusal` says so
-    model = way(op, values)
-    for parameter, operand in zip(model.get_parameters(), operands, strict=True):
+    written = way(op, values)
+    for parameter, place in zip(written.model.get_parameters(), written.reads, strict=True):
         for reader in parameter.output(0).get_target_inputs():
-            reader.replace_source_output(operand)
-    return [result.input_value(0) for result in model.get_results()]
+            reader.replace_source_output(operands[place])
+    return [result.input_value(0) for result in written.model.get_results()]
 
 
 def _key(value: Value) -> Value:
@@ -113,7 +122,7 @@ def _is_close(found: Any, expected: Tensor) -> bool:  # a numpy array
     )
 
 
-def _by_torch(op: Opaque, operands: Sequence[Value]) -> Any:  # an openvino.Model
+def _by_torch(op: Opaque, operands: Sequence[Value]) -> Written:
     # What openvino.convert_model does, without its telemetry.
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -127,11 +136,15 @@ def _by_torch(op: Opaque, operands: Sequence[Value]) -> Any:  # an openvino.Mode
         traced = trace(_Call(op), examples, check_trace=False)
         decoder = TorchScriptPythonDecoder(traced, example_input=examples)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        return frontend.convert(frontend.load(decoder))
+        model = frontend.convert(frontend.load(decoder))
+    return Written(model, tuple(range(len(operands))))
 
 
-def _by_onnx(op: Opaque, operands: Sequence[Value]) -> Any:  # an openvino.Model
-    return core().read_model(island_model(op, operands))
+def _by_onnx(op: Opaque, operands: Sequence[Value]) -> Written:
+    """The frontend drops what is not read."""
+    model = core().read_model(island_model(op, operands))
+    places = {input_name(place): place for place in range(len(operands))}
+    return Written(model, tuple(places[x.get_friendly_name()] for x in model.get_parameters()))
 
 
 class _Call(nn.Module):
@@ -145,8 +158,9 @@ class _Call(nn.Module):
         return results if isinstance(results, tuple) else (results,)
 
 
-def _run(model: Any, examples: list[Any]) -> list[Any]:  # numpy arrays
-    arrays = [np.array([x]) if isinstance(x, int) else x.numpy() for x in examples]
+def _run(written: Written, examples: list[Any]) -> list[Any]:  # numpy arrays
+    model, chosen = written.model, [examples[place] for place in written.reads]
+    arrays = [np.array([x]) if isinstance(x, int) else x.numpy() for x in chosen]
     model.reshape({index: list(x.shape) for index, x in enumerate(arrays)})
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = core().compile_model(model, "CPU", settings)

@@ -26,12 +26,38 @@ def embedding(sheet: Sheet, weight: Operand, index: Operand, *how: object) -> st
 
 
 def index(sheet: Sheet, x: Operand, indices: Sequence[Operand | None]) -> str:
-    """x[..., index, ...] with one tensor of indices."""
+    """x[..., index, ...] with tensors of indices."""
     given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
-    if len(given) != 1 or given[0][1].dtype is torch.bool:
-        raise ValueError("several tensors of indices, or a mask")
-    ((axis, where),) = given
-    return sheet.emit("Gather", x.name, tensor(sheet, where, torch.int64), axis=axis)
+    if any(item.dtype in (torch.bool, torch.uint8) for _, item in given):
+        raise ValueError("a mask")
+    if len(given) == 1:
+        ((axis, where),) = given
+        return sheet.emit("Gather", x.name, tensor(sheet, where, torch.int64), axis=axis)
+    return _index_several(sheet, x, dict(given))
+
+
+def _index_several(sheet: Sheet, x: Operand, given: Mapping[int, Operand]) -> str:
+    """What they look up stands where they stood, or first if they stood apart."""
+    axes = list(given)
+    others = [axis for axis in range(rank(x)) if axis not in given]
+    front = sheet.emit("Transpose", x.name, perm=(*axes, *others))
+    found = sheet.emit("GatherND", front, _joined(sheet, list(given.values())))
+    first, apart = axes[0], axes != list(range(axes[0], axes[0] + len(axes)))
+    if first == 0 or apart:
+        return found
+    new = max(rank(item) for item in given.values())
+    order = (*range(new, new + first), *range(new), *range(new + first, new + len(others)))
+    return sheet.emit("Transpose", found, perm=order)
+
+
+def _joined(sheet: Sheet, indices: Sequence[Operand]) -> str:
+    names = [tensor(sheet, item, torch.int64) for item in indices]
+    together = names[0]
+    for name in names[1:]:
+        together = sheet.emit("Add", together, name)
+    shape, last = sheet.emit("Shape", together), sheet.integers([-1])
+    columns = [sheet.emit("Unsqueeze", sheet.emit("Expand", name, shape), last) for name in names]
+    return sheet.emit("Concat", *columns, axis=-1)
 
 
 def scatter(sheet: Sheet, x: Operand, axis: int, index: Operand, source: Operand) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from zeropoint.export.onnx.aten.arguments import (
     Argument,
@@ -178,7 +179,7 @@ def slice_scatter(
 ) -> str:
     """A range of one dimension replaced."""
     if step != 1:
-        raise ValueError(f"step={step}")
+        return _scattered(sheet, x, source, axis % rank(x), (start or 0, end, step))
     parts = [source.name]
     if start not in (None, 0):
         parts.insert(0, slice_(sheet, x, axis, 0, start))
@@ -187,6 +188,19 @@ def slice_scatter(
     if len(parts) == 1:
         return source.name
     return sheet.emit("Concat", *parts, axis=axis % rank(x))
+
+
+def _scattered(
+    sheet: Sheet, x: Operand, source: Operand, axis: int, range: tuple[Argument, Argument, int]
+) -> str:
+    """The source at the places of the range."""
+    extent = sheet.emit("Squeeze", size_of(sheet, x.name, axis), sheet.integers([0]))
+    ends = sheet.number(0, np.int64), extent, sheet.number(1, np.int64)
+    places = Operand(sheet.emit("Range", *ends), ("?",), torch.int64)
+    chosen = slice_(sheet, places, 0, *range)
+    line = _along(sheet, chosen, axis, rank(x))
+    index = sheet.emit("Expand", line, sheet.emit("Shape", source.name))
+    return sheet.emit("ScatterElements", x.name, index, source.name, axis=axis)
 
 
 def select_scatter(sheet: Sheet, x: Operand, source: Operand, axis: int, index: int) -> str:
