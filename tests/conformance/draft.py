@@ -216,9 +216,10 @@ class Draft:
 
 
 def _type(real: Tensor, params: QParams | None) -> ValueType:
+    """Programs have float32 where a draft computes in float64."""
     if params is not None:
         return Quantized(params)
-    return Plain(real.dtype)
+    return Plain(torch.float32 if real.is_floating_point() else real.dtype)
 
 
 def laid_out(x: Tensor, layout: Layout) -> Tensor:
