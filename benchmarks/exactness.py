@@ -89,7 +89,7 @@ def row_of(name: str, subject: Subject) -> Row:
     batches = list(torch.split(subject.verified, BATCH))
     with tempfile.TemporaryDirectory() as folder:
         files = exported(q, Path(folder), name)
-        certificate = zp.verify(q, batches, files=files, samples=len(subject.verified))
+        certificate = zp.verify(q, batches, files=files, samples=len(subject.verified), trust=True)
     certificate.save(RESULTS / f"{name}.json")
     usable = [check.engine for check in certificate.checks if check.operators]
     among, right = engines_alone(q, usable, subject)

@@ -64,7 +64,7 @@ def candidates(model: Any) -> list[tuple[Tensor, ...]]:
     found += [(indices, offsets, torch.rand(2, 4)), (indices, offsets, torch.rand(2, 5))]
     found += [(torch.rand(2, n), torch.rand(2, 4)) for n in (4, 5)]
     hidden = torch.rand(1, 2, 2), torch.rand(1, 2, 2)
-    return [*found, (torch.rand(3, 2, 2), hidden)]  # type: ignore[list-item]  # a state is a tuple
+    return [*found, (torch.rand(3, 2, 2), hidden)]
 
 
 def inputs_for(model: nn.Module) -> tuple[Tensor, ...] | None:

@@ -1,31 +1,43 @@
 """A quantized model: a program, the engine that runs it, and everything one can ask about it."""
 
+import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from zeropoint.ambient import is_plain, plain
-from zeropoint.errors import EngineError
+from zeropoint.errors import EngineError, SaturationError
 from zeropoint.execute.choosing import Choice, choose
-from zeropoint.execute.engines import choose_engine, make_executor
+from zeropoint.execute.engines import choose_engine, exact_engine, make_executor
 from zeropoint.execute.executor import Executor
 from zeropoint.export import export
 from zeropoint.graph.structure import nest
 from zeropoint.inputs import checked
+from zeropoint.notice import warn
 from zeropoint.ops.quantize import Quantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
 from zeropoint.program import file
 from zeropoint.program.coverage import Coverage, coverage
 from zeropoint.program.program import Program
 
+OWN = ("_program", "_plan", "_engine", "_executor", "_choice", "timings")
+"""What a module has besides those of torch, and what its copies share."""
 
-class QuantizedModel:
+
+class QuantizedModel(nn.Module):
     """An integer network that is called like the float one: float32 NCHW in, float32 out.
 
     Any batch size; other image sizes where the float model takes them. Threads may share one model.
+
+    It is a module with nothing to train, to move or to convert: parameters() and buffers() are
+    empty, it stays in the CPU's memory, and `train()` changes a flag but not what it computes
+    (`zeropoint.prepare_qat` trains). `state_dict()` holds the program whole, as the bytes of its
+    file; it is loaded into an equal model, and no other. Pickles hold the same bytes, and the name
+    of the engine.
     """
 
     def __init__(
@@ -37,6 +49,8 @@ class QuantizedModel:
         timings: Mapping[str, float] | None = None,
         batch: Tensor | Sequence[Tensor] | None = None,
     ) -> None:
+        super().__init__()
+        self.training = False
         self._program = program
         self._plan = plan
         inputs = (batch,) if isinstance(batch, Tensor) else batch
@@ -47,8 +61,12 @@ class QuantizedModel:
         self.timings: Mapping[str, float] = dict(timings or {})
         """Seconds that each stage of `quantize` took; empty for a loaded model."""
 
-    def __call__(self, *inputs: Tensor) -> Any:  # nested like the float model's output
+    def forward(self, *inputs: Tensor) -> Any:  # nested like the float model's output
         """The model's outputs, nested as the float model nests them."""
+        if torch._C._is_tracing():  # a trace would hold this one result as a constant
+            raise EngineError(
+                "torch.jit.trace cannot see into an integer network; q.export() writes files"
+            )
         tensors = checked(inputs, self._program.graph)
         try:
             if is_plain():
@@ -56,7 +74,7 @@ class QuantizedModel:
             else:
                 with plain():
                     outputs = self._executor.run(tensors)
-        except (RuntimeError, EngineError) as error:  # an image smaller than a window, say
+        except (RuntimeError, LookupError, ValueError, EngineError) as error:  # too small an image
             shapes = " and ".join(str(tuple(x.shape)) for x in tensors)
             first = str(error).partition("\n")[0]
             raise EngineError(f"inputs of shape {shapes} cannot be run: {first}") from error
@@ -112,9 +130,48 @@ class QuantizedModel:
         """
         export(self._program, path, **options)
 
-    def eval(self) -> "QuantizedModel":
-        """The model itself: it has no other mode. Lets evaluation loops treat it like a module."""
+    def get_extra_state(self) -> Tensor:
+        """The bytes of the program's file, uint8: all that `state_dict()` holds."""
+        return torch.frombuffer(bytearray(file.dumps(self._program)), dtype=torch.uint8)
+
+    def set_extra_state(self, state: object) -> None:
+        """Nothing, if it is the state of an equal program; EngineError for that of another."""
+        if not isinstance(state, Tensor) or not torch.equal(state, self.get_extra_state()):
+            raise EngineError(
+                "the state dict is that of another integer network; load the other one from its "
+                "file with zeropoint.load, since a program does not change"
+            )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Torch's way to move and convert a module: refused, unless it leaves float32 here."""
+        try:
+            found = fn(torch.zeros(1))
+        except (RuntimeError, AssertionError) as error:  # a device that is not here
+            first = str(error).partition("\n")[0]
+            raise EngineError(
+                f"an integer network runs on the CPU and stays there: {first}"
+            ) from error
+        if found.device.type != "cpu" or found.dtype != torch.float32:
+            kept = f"{found.device} and {str(found.dtype).removeprefix('torch.')}"
+            raise EngineError(
+                f"an integer network cannot be moved or converted to {kept}: it runs on the CPU, "
+                "takes float32 and returns float32"
+            )
         return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A module of its own that shares what never changes: the program and its engine."""
+        made = self.__class__.__new__(self.__class__)
+        memo[id(self)] = made
+        nn.Module.__init__(made)
+        for name, value in self.__dict__.items():
+            made.__dict__[name] = value if name in OWN else copy.deepcopy(value, memo)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rest = {name: value for name, value in self.__dict__.items() if name not in OWN}
+        content = file.dumps(self._program)
+        return restored, (content, self._engine, dict(self.timings)), rest
 
     def __repr__(self) -> str:
         name = self._program.provenance.model or "model"
@@ -143,7 +200,8 @@ def plan_of(program: Program) -> Plan:
         fence = writer is not None and isinstance(writer.op, Quantize)
         # A plan speaks of the float graph, where nothing is named for being quantized.
         entries[writer.inputs[0] if writer and fence else name] = entry
-    return Plan(entries, program.islands, levels=program.levels)
+    narrow = program.provenance.narrow
+    return Plan(entries, program.islands, levels=program.levels, narrow=narrow)
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> QuantizedModel:
@@ -151,4 +209,29 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> QuantizedModel:
 
     FileError if the file is missing, damaged or foreign; EngineError if the engine cannot run it.
     """
-    return QuantizedModel(file.load(path), engine)
+    return _ready(file.load(path), engine)
+
+
+def restored(content: bytes, engine: str, timings: Mapping[str, float]) -> QuantizedModel:
+    """The model that was pickled, on its engine; if that cannot be had here, as load() finds one.
+
+    FileError if the bytes are damaged or foreign.
+    """
+    program = file.loads(content)
+    try:
+        return _ready(program, engine, timings)
+    except EngineError:
+        return _ready(program, "auto", timings)
+
+
+def _ready(
+    program: Program, engine: str, timings: Mapping[str, float] | None = None
+) -> QuantizedModel:
+    """The program on an engine; on an exact one, with a warning, if it would saturate there."""
+    try:
+        return QuantizedModel(program, engine, timings=timings)
+    except SaturationError as error:
+        # The program is right, the engine is not, on this CPU: one that is exact takes its place.
+        exact = QuantizedModel(program, exact_engine(), timings=timings)
+        warn(f"{error}; running on the {exact.engine} engine", RuntimeWarning)
+        return exact

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +17,16 @@ from zeropoint.batches import (
     calibration_batches,
     check_inputs,
     check_integers,
-    count_of,
     first_and_all,
     first_sample,
     input_names,
     inputs_of,
-    length_of,
 )
 from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
 from zeropoint.capture.acceptance import check_model
+from zeropoint.capture.tape import Tape
 from zeropoint.distributed import share, total
 from zeropoint.errors import CalibrationError
 from zeropoint.execute.engines import choose_engine
@@ -50,9 +48,11 @@ from zeropoint.plan import Plan, Shared
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
-from zeropoint.recipe import Recipe
+from zeropoint.recipe import Recipe, checked
 from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.refine.gptq import Collector, Moments, round_weights
+from zeropoint.samples import Samples, whole_number
+from zeropoint.settled import settled
 from zeropoint.target import REFERENCE, TARGETS, Target, target_here
 from zeropoint.version import VERSION
 
@@ -78,10 +78,10 @@ def quantize(
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     clock = Clock()
-    made = calibrated(model, loader, recipe or Recipe(), samples, engine, progress or silent, clock)
+    wish = checked(recipe)
+    made = calibrated(model, loader, wish, samples, engine, progress or silent, clock)
     with clock.stage("lower"):
         (progress or silent)("lower", 0, None)
-        wish = recipe or Recipe()
         rounded = round_weights(made.graph, made.plan, made.moments, wish)
         corrected = correct_biases(made.graph, made.plan, made.observations, wish, rounded)
         program = lower(corrected, made.plan, made.provenance)
@@ -90,6 +90,19 @@ def quantize(
         quantized = QuantizedModel(program, engine, plan=made.plan, timings=clock.seconds)
     quantized.timings = dict(clock.seconds)
     return quantized
+
+
+@dataclass(frozen=True)
+class ForTraining:
+    """What training asks of calibration.
+
+    `tape` hears how constants are made; `norms` are the paths of the batch norms that are going to
+    normalize by each batch; `weights` are the checksums of the user's own tensors.
+    """
+
+    tape: Tape
+    norms: frozenset[str]
+    weights: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,7 @@ class Calibrated:
     plan: Plan
     target: Target
     provenance: Provenance
+    example: Inputs
 
 
 def calibrated(
@@ -118,17 +132,18 @@ def calibrated(
     report: Progress,
     clock: "Clock",
     *,
-    for_training: bool = False,
+    training: ForTraining | None = None,
 ) -> Calibrated:
     """The first arrows, capture to calibrate; arguments and errors are those of quantize().
 
-    What is to be trained is not fused across its dropouts.
+    What is to be trained is not fused across its dropouts, and its ranges are those of training.
     """
     check_model(model)
     target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
         data: Data | Statistics = loader
-        example = _example_of(loader, model)
+        weights = training.weights if training else checksums(model)
+        example = _example_of(loader, weights)
     else:
         data = Data(input_names(model), loader, samples)
         example = data.example
@@ -136,7 +151,8 @@ def calibrated(
 
     with clock.stage("capture"):
         report("capture", 0, None)
-        captured = capture(model, example)
+        captured = capture(model, example, training.tape if training else None)
+    for_training = training is not None
     with clock.stage("passes"):
         wide = recipe.residuals is not None
         graph = simplified(captured, target, for_training=for_training, wide_residuals=wide)
@@ -145,6 +161,9 @@ def calibrated(
         recipe.check_layers(*origins, inputs=graph.inputs)
         one = one_sample(graph, example)
         macs = count_macs(graph, one)
+    with clock.stage("read"):
+        if isinstance(data, Data):
+            data.read(graph, report)
     with clock.stage("equalize"):
         if isinstance(data, Statistics):
             data.check(_places_for(data, captured, graph), data.weights)
@@ -159,11 +178,22 @@ def calibrated(
             names = dict.fromkeys([*assignment.own, *channel_axes(graph)])
             collector = Collector(graph, recipe) if not for_training else None
             listen = collector.listen if collector else None
-            observations = data.observe(graph, names, "calibrate", report, listen)
+            read = graph
+            if training:
+                seen = settled(captured, data.first(captured, PART, SAMPLES), training.norms)
+                read = remove_dropout(
+                    simplified(seen, target, for_training=True, wide_residuals=wide)
+                )
+            observations = data.observe(read, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
             warn_of_constant_inputs(graph, observations)
         plan = replace(choose(graph, assignment, observations, target), levels=levels)
+        if for_training and target.saturating_pairs:  # weights are trained to 7 bits then
+            plan = replace(
+                plan, narrow={name: len(graph.constants[name]) for name in assignment.weights}
+            )
         assignment = as_planned(assignment, plan)
+        _tell_of_narrow_weights(plan, target)
     provenance = Provenance(
         zeropoint=VERSION,
         torch=torch.__version__,
@@ -173,8 +203,21 @@ def calibrated(
         samples=data.samples,
         input_shapes=tuple(tuple(x.shape) for x in one),
         macs=macs,
+        narrow=plan.narrow,
     )
-    return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
+    return Calibrated(
+        captured, graph, assignment, observations, moments, plan, target, provenance, example
+    )
+
+
+def _tell_of_narrow_weights(plan: Plan, target: Target) -> None:
+    if plan.narrow:
+        channels, layers = sum(plan.narrow.values()), len(plan.narrow)
+        warn(
+            f"this CPU has no VNNI instructions: {channels:,} channels of {layers} layers get "
+            f"weights of 7 bits, or their products would saturate in the {target.name} engine; "
+            'with engine="onnxruntime", or on a CPU with VNNI, all have 8'
+        )
 
 
 def _levels(
@@ -281,32 +324,37 @@ def _places_for(statistics: Statistics, captured: Graph, graph: Graph) -> dict[s
 class Data:
     """A loader whose first batch was read ahead; `samples` counts those that were looked at.
 
-    Of several processes each looks at its share, and all come to know the whole.
+    All that are to be looked at are read at once, and then come in an order of their own. Of
+    several processes each looks at its share, and all come to know the whole.
     """
 
     def __init__(self, names: Sequence[str], loader: Iterable[object], samples: int) -> None:
-        if samples < 1:
-            raise CalibrationError(f"samples={samples}; calibration needs at least one")
         self.samples = 0
-        self._most = share(samples)
+        self._most = share(whole_number(samples, "calibration"))
         self._names = names
+        self._loader = loader
         first, self._batches = first_and_all(loader)
         self.example = inputs_of(first, self._names)
         check_inputs(self.example, "batch 0 of the loader")
-        self._there = count_of(self.example) * length_of(loader)
+        self._read: Samples | None = None
+
+    def read(self, graph: Graph, report: Progress) -> Samples:
+        """All samples, checked against the graph's inputs; read when first asked for."""
+        if self._read is None:
+
+            def count(done: int) -> None:
+                report("read", done, self._most)
+
+            shapes = self._shapes(graph)
+            chosen = calibration_batches(self._batches, shapes, self._most, count)
+            self._read = Samples(chosen, list(shapes.values()), self._loader)
+            self.samples = total(len(self._read))
+        return self._read
 
     def first(self, graph: Graph, part: float, most: int) -> Iterator[Inputs]:
-        """Inputs of a part of the samples, of at most so many; all are going to be looked at."""
-        ahead: list[object] = []
-
-        def remembered() -> Iterator[object]:
-            for batch in self._batches:
-                ahead.append(batch)
-                yield batch
-
-        most = min(math.ceil(part * min(self._most, self._there)), share(most))
-        yield from calibration_batches(remembered(), self._shapes(graph), most, lambda done: None)
-        self._batches = chain(ahead, self._batches)
+        """Inputs of a part of the samples, of at most so many in all processes."""
+        samples = self.read(graph, silent)
+        yield from samples.first(min(math.ceil(part * self.samples), most))
 
     def observe(
         self,
@@ -317,16 +365,16 @@ class Data:
         also: Listener | None = None,
     ) -> Mapping[str, Observation]:
         """What the named values hold, in one pass over the samples."""
+        samples = self.read(graph, report)
 
         def count(done: int) -> None:
-            self.samples = done
-            report(stage, done, self._most)
+            report(stage, done, len(samples))
 
-        chosen = calibration_batches(self._batches, self._shapes(graph), self._most, count)
         originals = [name for name in names if not _is_copy(graph, name)]
         originals += [graph.producers[name].inputs[0] for name in names if _is_copy(graph, name)]
-        observations = merged(observe_values(graph, chosen, dict.fromkeys(originals), also))
-        self.samples = total(self.samples)
+        observations = merged(
+            observe_values(graph, samples.all(count), dict.fromkeys(originals), also)
+        )
         return with_copies(graph, observations)
 
     def _shapes(self, graph: Graph) -> dict[str, Shape]:
@@ -357,9 +405,9 @@ def _is_copy(graph: Graph, name: str) -> bool:
     return name in graph.producers and isinstance(graph.producers[name].op, Requantize)
 
 
-def _example_of(statistics: Statistics, model: nn.Module) -> Inputs:
+def _example_of(statistics: Statistics, weights: Mapping[str, int]) -> Inputs:
     """Inputs as those that were observed, but for their contents, which nobody looks at."""
-    statistics.check(statistics.places, checksums(model))
+    statistics.check(statistics.places, weights)
     return tuple(torch.zeros(shape) for shape in statistics.input_shapes)
 
 

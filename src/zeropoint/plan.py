@@ -14,11 +14,11 @@ of each node that does not, why.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rich.table import Table
+from rich.table import Table  # the type alone: tables are made in render.py
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams
-from zeropoint.render import as_text
+from zeropoint.render import as_text, table
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Plan:
     reasons: Mapping[str, str]
     leaving: frozenset[str] = frozenset()
     levels: Mapping[str, Tensor] = field(default_factory=dict)
+    narrow: Mapping[str, int] = field(default_factory=dict)
+    """Weights, and in how many channels they have 7 bits, since the CPU would saturate with 8."""
 
     def params(self, name: str) -> QParams | None:
         """The grid of a value; None if it stays float."""
@@ -74,13 +76,16 @@ class Plan:
 
     def __rich__(self) -> Table:
         """One row a value: how it gets its grid, type, scale, zero point, real range."""
-        table = Table("value", "grid", "type", "scale", "zero point", "range", title="Plan")
-        for name, entry in self.entries.items():
-            grid = _origin(entry) + (", channels equalized" if name in self.levels else "")
-            table.add_row(name, grid, *_cells(entry.params))
-        for name, reason in self.reasons.items():
-            table.add_row(name, "float", "f32", "", "", reason)
-        return table
+        head = ("value", "grid", "type", "scale", "zero point", "range")
+        rows = [self._row(name, entry) for name, entry in self.entries.items()]
+        rows += [(name, "float", "f32", "", "", reason) for name, reason in self.reasons.items()]
+        return table(head, rows, title="Plan")
+
+    def _row(self, name: str, entry: Entry) -> tuple[str, ...]:
+        grid = _origin(entry) + (", channels equalized" if name in self.levels else "")
+        if name in self.narrow:
+            grid += f", 7 bits in {self.narrow[name]} channels (no VNNI)"
+        return (name, grid, *_cells(entry.params))
 
     def __str__(self) -> str:
         return as_text(self)

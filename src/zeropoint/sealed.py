@@ -3,7 +3,8 @@
     tensors    as they are
     metadata   under one key: JSON, with a format and a digest of all of it
 
-A damaged byte anywhere changes the digest, and the file is refused.
+A damaged byte anywhere changes the digest, and the file is refused. A digest is no signature: who
+alters a file can renew it, so `build` takes nothing for granted.
 """
 
 import hashlib
@@ -12,18 +13,23 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from zeropoint import atomic
+from zeropoint.container import DTYPES, Container, Json, container_of, content_of, parsed
 from zeropoint.errors import FileError
 
-Json = Any  # nested lists, dicts, strings, numbers
 Read = TypeVar("Read")
+Build = Callable[[Json, Mapping[str, Tensor]], Read]
+"""What a file's JSON and tensors are the form of; any exception means that they are none."""
+
+BYTES = "what was given"
+"""What errors call contents that are in no file."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,33 @@ def write(
 
     FileError, with nothing left behind, if it cannot be written.
     """
+    metadata = _metadata(kind, path, body, tensors)
+    atomic.write(path, lambda temporary: _write(temporary, dict(tensors), metadata))
+
+
+def dumps(kind: Kind, body: Json, tensors: Mapping[str, Tensor]) -> bytes:
+    """The bytes of such a file."""
+    return save(dict(tensors), _metadata(kind, "it", body, tensors))
+
+
+def read(kind: Kind, path: str | os.PathLike[str], build: Build[Read]) -> Read:
+    """What `build` makes of a file's contents; FileError if it is missing, damaged or foreign."""
+    return _built(kind, str(Path(path)), content_of(Path(path)), build)
+
+
+def loads(kind: Kind, content: bytes, build: Build[Read]) -> Read:
+    """The same of bytes that `dumps` has made."""
+    return _built(kind, BYTES, bytearray(content), build)
+
+
+def _metadata(
+    kind: Kind, path: str | os.PathLike[str], body: Json, tensors: Mapping[str, Tensor]
+) -> dict[str, str]:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES.values():
+            raise FileError(f"{path} cannot be written: no file holds {name!r}, a {tensor.dtype}")
     body = {"format": kind.format, **body}
-    text = json.dumps({**body, "digest": digest_of(body, tensors)})
-    atomic.write(path, lambda temporary: _write(temporary, dict(tensors), {kind.key: text}))
+    return {kind.key: json.dumps({**body, "digest": digest_of(body, tensors)})}
 
 
 def _write(path: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -58,40 +88,37 @@ def _write(path: str, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
         raise OSError(str(error)) from error
 
 
-def read(
-    kind: Kind, path: str | os.PathLike[str], build: Callable[[Json, Mapping[str, Tensor]], Read]
-) -> Read:
-    """What `build` makes of a file's contents; FileError if it is missing, damaged or foreign."""
-    source = Path(path)
-    if not source.is_file():
-        raise FileError(f"{source} does not exist, or is no file")
+def _built(kind: Kind, source: str, content: bytearray, build: Build[Read]) -> Read:
     try:
-        with safe_open(source, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # it is no dict
-    except (SafetensorError, OSError) as error:
+        container = container_of(content)
+    except Exception as error:  # whatever a stranger's bytes can make of the code below
         raise FileError(f"{source} is damaged or no .safetensors file: {error}") from error
-    if kind.key not in metadata:
+    if kind.key not in container.metadata:
         raise FileError(f"{source} {kind.foreign}")
     try:
-        body = json.loads(metadata[kind.key])
-        _check(kind, body, tensors, source)
-        return build(body, tensors)
+        return build(_body(kind, container, source), container.tensors)
     except FileError:
         raise
     except Exception as error:  # whatever a stranger's JSON can make of the code below
-        raise FileError(f"{source} is damaged: {error}") from error
+        raise FileError(f"{source} is damaged: {error or type(error).__name__}") from error
 
 
-def _check(kind: Kind, body: Json, tensors: Mapping[str, Tensor], source: Path) -> None:
+def _body(kind: Kind, container: Container, source: str) -> Json:
+    """The JSON, without its format and its digest."""
+    body = parsed(container.metadata[kind.key])
+    if not isinstance(body, dict):
+        raise ValueError("its JSON is no body")
     if body.get("format") != kind.format:
         raise FileError(
             f"{source} has format {body.get('format')!r}; this zeropoint reads format "
             f"{kind.format}: {kind.again}, or install the version that wrote it"
         )
-    digest = body.pop("digest")
-    if digest != digest_of(body, tensors):
+    if "digest" not in body:
+        raise ValueError("it has no digest")
+    if body.pop("digest") != digest_of(body, container.tensors):
         raise FileError(f"{source} was altered: its contents do not match their digest")
+    del body["format"]
+    return body
 
 
 def digest_of(body: Json, tensors: Mapping[str, Tensor]) -> str:
@@ -100,5 +127,5 @@ def digest_of(body: Json, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

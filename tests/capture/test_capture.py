@@ -588,9 +588,9 @@ def test_a_model_without_its_layers_is_refused(wrap: Callable[..., Any], how: st
         capture(wrap(nn.Sequential(conv())), (images(),))
 
 
-def test_an_output_that_is_no_tensor_is_refused() -> None:
-    with pytest.raises(CaptureError, match=r"the model returns 3; return tensors only"):
-        capture(Layers(lambda net, x: (x, 3)), (images(),))
+def test_a_model_that_returns_no_tensor_is_refused() -> None:
+    with pytest.raises(CaptureError, match=r"the model returns no tensor, but .*nothing to run"):
+        capture(Layers(lambda net, x: (3, 4)), (images(),))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ class Rows(nn.Module):
         self.conv, self.rows = nn.Conv2d(3, 4, 3), rows
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x).reshape(self.rows, -1)
+        y: Tensor = self.conv(x).reshape(self.rows, -1)
+        return y
 
 
 class Sequence(nn.Module):
@@ -73,7 +74,8 @@ def test_a_sequence_first_part_is_an_island_and_its_batch_is_free(kind: Any) -> 
 
 def test_an_unbatched_sample_is_named_as_what_it_is() -> None:
     conv = seeded(nn.Sequential(nn.Conv2d(3, 4, 3)))
-    for loader in ([images()[0]], torch.utils.data.TensorDataset(images(), torch.arange(4))):
+    dataset: Any = torch.utils.data.TensorDataset(images(), torch.arange(4))  # no Iterable, by type
+    for loader in ([images()[0]], dataset):
         with pytest.raises(CaptureError, match=r"yields single samples, of shape \(3, 8, 8\)"):
             zp.quantize(conv, loader, engine="reference")
 

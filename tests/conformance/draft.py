@@ -24,7 +24,7 @@ from zeropoint.arithmetic.qparams import QParams, broadcast, dequantize, per_ten
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Op
 from zeropoint.graph.structure import structure_of
-from zeropoint.graph.value import Plain, Quantized, Size, Value
+from zeropoint.graph.value import Plain, Quantized, Size, Value, ValueType
 from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.quantize import Dequantize, Quantize
@@ -142,9 +142,9 @@ class Draft:
         return self.constant("bias", q.to(torch.int32), accumulator(x, weight, axis=0))
 
     def float_constant(self, name: str, tensor: Tensor) -> Value:
-        """A real constant, for an island."""
+        """A constant of an island: real numbers, indices or truth values."""
         value = self._to.constant(name, tensor)
-        self.real[value.name] = tensor.to(torch.float64)
+        self.real[value.name] = tensor.double() if tensor.is_floating_point() else tensor
         return value
 
     def emit(self, op: Op, *operands: Value, params: QParams | None = None) -> Value:
@@ -156,8 +156,9 @@ class Draft:
         """A node with as many results as its operator has."""
         real = op.run(*(self.real[value.name] for value in operands))
         reals = real if isinstance(real, tuple) else (real,)
-        type = Plain() if params is None else Quantized(params)
-        declared = [(("N", *real.shape[1:]), type) for real in reals]
+        declared = [
+            (("N", *real.shape[1:]) if real.ndim else (), _type(real, params)) for real in reals
+        ]
         results = self._to.emit_many(op, operands, declared, name=op.name)
         self.real.update((value.name, real) for value, real in zip(results, reals, strict=True))
         return results
@@ -190,15 +191,21 @@ class Draft:
         self.real[result.name] = op.run(*(self.real[value.name] for value in operands))
         return result
 
-    def case(self, *results: Value, islands: Mapping[str, str] | None = None) -> Case:
-        """The finished program, verified; its quantized results are dequantized."""
+    def case(
+        self, *results: Value, islands: Mapping[str, str] | None = None, verified: bool = True
+    ) -> Case:
+        """The finished program; its quantized results are dequantized.
+
+        It is verified, unless it is for one batch only, or nobody would make it.
+        """
         outputs = [
             value if value.params is None else self.emit(Dequantize(), value) for value in results
         ]
         structure = structure_of(outputs if len(outputs) > 1 else outputs[0])
         provenance = Provenance(input_shapes=self._sample_shapes())
         program = Program(self._to.done(outputs, structure), islands or {}, provenance)
-        program.verify()
+        if verified:
+            program.verify()
         return Case(program, tuple(self._inputs))
 
     def _sample_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -206,6 +213,12 @@ class Draft:
             return ()
         more = 7 if self._sample is Sample.LARGER else 0
         return tuple((1, *x.shape[1:2], *(n + more for n in x.shape[2:])) for x in self._inputs)
+
+
+def _type(real: Tensor, params: QParams | None) -> ValueType:
+    if params is not None:
+        return Quantized(params)
+    return Plain(real.dtype)
 
 
 def laid_out(x: Tensor, layout: Layout) -> Tensor:

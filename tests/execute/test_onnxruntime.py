@@ -13,7 +13,7 @@ from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.capture import capture
 from zeropoint.errors import EngineError
 from zeropoint.execute.engines import engines
-from zeropoint.execute.onnxruntime import OnnxRuntime, why_unusable
+from zeropoint.execute.onnxruntime import OnnxFile, OnnxRuntime, why_unusable
 from zeropoint.execute.reference import Reference
 from zeropoint.export import export
 from zeropoint.model import QuantizedModel
@@ -53,7 +53,7 @@ def test_a_trace_holds_the_real_numbers_of_islands() -> None:
 def test_an_exported_file_runs_in_the_programs_place(tmp_path: Path) -> None:
     program, path = residual(), tmp_path / "model.onnx"
     export(program, path, exact=True, form="qoperator")
-    (found,) = OnnxRuntime(program, path=path).run([images()])
+    (found,) = OnnxFile(path).run([images()])
     torch.testing.assert_close(found, Reference(program).run([images()])[0])
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_model_is_an_engine_error(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(EngineError, match="ONNX Runtime cannot load the model"):
-        OnnxRuntime(residual(), path=path)
+        OnnxFile(path)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])

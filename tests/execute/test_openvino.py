@@ -10,7 +10,7 @@ import zeropoint as zp
 from tests.nets import MobileNetLike, Residual, images, seeded
 from zeropoint.errors import EngineError
 from zeropoint.execute import openvino
-from zeropoint.execute.openvino import OpenVino, why_unusable
+from zeropoint.execute.openvino import OpenVino, OpenVinoFile, why_unusable
 from zeropoint.execute.reference import Reference
 
 pytestmark = pytest.mark.skipif(why_unusable() is not None, reason=str(why_unusable()))
@@ -108,11 +108,10 @@ def test_an_image_that_is_too_small_is_an_engine_error(
 
 
 def test_a_file_that_is_no_model_is_an_engine_error(tmp_path: Path) -> None:
-    program = zp.quantize(seeded(Residual()), [images()], engine="reference").program
     path = tmp_path / "model.xml"
     path.write_text("nothing of the kind")
     with pytest.raises(EngineError, match="OpenVINO cannot load the model: Unable to read"):
-        OpenVino(program, path=path)
+        OpenVinoFile(path)
 
 
 def test_a_machine_without_the_package_cannot_use_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_the_ends_of_int32_are_kept() -> None:
 
 @pytest.mark.parametrize("value", [2.0**31, -(2.0**31) - 1])
 def test_what_int32_does_not_hold_is_an_error(value: float) -> None:
-    with pytest.raises(ProgramError, match="beyond int32; the program's verifier"):
+    with pytest.raises(ProgramError, match="beyond int32: the input is too large"):
         as_int32(torch.tensor([0.0, value], dtype=torch.float64))
 
 

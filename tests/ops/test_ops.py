@@ -6,7 +6,7 @@ import torch
 
 from zeropoint.graph.op import Op
 from zeropoint.ops import CAPTURES, FAMILIES, OPS
-from zeropoint.ops.opaque import resolve
+from zeropoint.ops.opaque import operator_of
 
 
 def test_every_operator_has_one_name() -> None:
@@ -30,4 +30,4 @@ def test_no_two_families_capture_the_same_operator() -> None:
 def test_captured_operators_exist_in_this_torch() -> None:
     # Sizes are read by an operator that takes a tensor and gives a number.
     for target in CAPTURES.keys() - {"aten.sym_size.int"}:
-        assert isinstance(resolve(target), torch._ops.OpOverload)
+        assert isinstance(operator_of(target), torch._ops.OpOverload)

@@ -1,8 +1,10 @@
 import json
+import math
 import os
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from zeropoint.arithmetic.granularity import PerChannel
 from zeropoint.capture import capture
 from zeropoint.errors import FileError
 from zeropoint.execute.reference import Reference
+from zeropoint.graph.build import float_graph
+from zeropoint.ops.conv import Conv2d
+from zeropoint.ops.mul import Mul
+from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
 from zeropoint.passes import simplify
 from zeropoint.program import file
 from zeropoint.program.file import load, save
@@ -27,7 +33,7 @@ from zeropoint.program.provenance import Provenance
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.sealed import digest_of
 
-ASYMMETRIC = Recipe(weights=TensorSpec(granularity=PerChannel()))
+ASYMMETRIC = Recipe(weights=TensorSpec(symmetric=False))
 FOUR_BITS = Recipe(weights=TensorSpec(bits=4, symmetric=True, granularity=PerChannel()))
 
 
@@ -319,6 +325,145 @@ def test_a_program_that_is_none_is_refused(
         load(saved)
 
 
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A convolution with an addend, a gate, a pool, and scales for each channel of the weights."""
+    path = tmp_path_factory.mktemp("added") / "a.safetensors"
+    save(with_addend_and_gate(), path)
+    return path
+
+
+def with_addend_and_gate() -> Program:
+    to, x = float_graph(("N", 4, 8, 8))
+    weights = torch.randn(4, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    weight, bias = to.constant("w", weights), to.constant("b", torch.arange(4.0))
+    first = to.emit(Conv2d(padding=(1, 1)), x, weight, bias, shape=x.shape, name="first")
+    second = to.constant("w2", weights.flip(0)), to.constant("b2", torch.ones(4))
+    last = to.emit(Conv2d(padding=(1, 1)), first, *second, x, shape=x.shape, name="last")
+    pooled = to.emit(MaxPool2d((2, 2), (2, 2)), last, shape=("N", 4, 4, 4), name="pooled")
+    gate = to.emit(GlobalAveragePool(), pooled, shape=("N", 4, 1, 1), name="gate")
+    y = to.emit(Mul(), pooled, gate, shape=("N", 4, 4, 4), name="y")
+    program = lowered(to.done([y]), images(4, 4, 8))
+    return replace(program, provenance=Provenance(input_shapes=((1, 4, 8, 8),)))
+
+
+def value(body: Any, name: str) -> Any:
+    return body["graph"]["values"][name]
+
+
+SCALES: tuple[Any, ...] = (0.0, -1.0, math.inf, math.nan, 1e-45)
+
+
+def fill(body: Any, tensors: dict[str, Tensor], *, number: float) -> None:
+    tensors["w:scale"].fill_(number)
+
+
+def gate(body: Any, tensors: dict[str, Tensor], **changed: Any) -> None:
+    value(body, "gate").update(changed)
+
+
+def options(body: Any, name: str) -> Any:
+    nodes = body["graph"]["nodes"]
+    return next(node for node in nodes if node["outputs"] == [name])["options"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        # what would be read or written beyond its end
+        (lambda b, t: small_addend(b), "the addend .2, 4, 1, 1. is not as large as the result"),
+        (lambda b, t: t.update(b=t["b"][:3].clone()), "the constant 'b' is declared as"),
+        (lambda b, t: shrink(b, t, "b"), "one number for each channel|the bias is not int32"),
+        (lambda b, t: t.update({"w:scale": t["w:scale"][:3].clone()}), "scales, not"),
+        (lambda b, t: t.update(w=t["w"][:, :3].clone()), "the constant 'w' is declared as"),
+        (lambda b, t: value(b, "gate").update(shape=["N", 1, 1, 1]), "gate is declared as"),
+        (lambda b, t: value(b, "y").update(shape=["N", 4, 4, 5]), "y is declared as"),
+        # grids that are none
+        (lambda b, t: t.update({"w:scale": t["w:scale"].half()}), "not of float32 and int32"),
+        (lambda b, t: t.update({"w:zero_point": torch.zeros(4)}), "not of float32 and int32"),
+        *[(partial(fill, number=s), "has a scale that is none") for s in SCALES],
+        *[(partial(gate, scale=s), "damaged") for s in (*SCALES, 1e300, "1", None, True, [])],
+        *[(partial(gate, zero_point=z), "damaged") for z in (-1, 256, 2**31, 2**70, 0.5, None)],
+        (lambda b, t: value(b, "pooled").update(scale=0.5), "keeps the grid of its operand"),
+        (lambda b, t: value(b, "gate").update(scale=2.0**-50), "far beyond the grid"),
+        (lambda b, t: options(b, "y").update(low=900.0, high=-900.0), "between its bounds"),
+        (lambda b, t: value(b, "gate").update(type="u33"), "damaged"),
+        (lambda b, t: value(b, "gate").update(type="i32"), "damaged"),
+        # codes that are none
+        (lambda b, t: t["w"].fill_(-128), "the constant 'w' holds what is no code of i8"),
+        (
+            lambda b, t: value(b, "w").update(type="i4"),
+            "'w' holds what is no code of i4",
+        ),
+        (lambda b, t: t.update(w=t["w"].to(torch.int16)), "holds torch.int16, not torch.int8"),
+        # numbers that loop, divide by zero, or allocate
+        (lambda b, t: options(b, "first").update(groups=0), "groups=0, which is out of bounds"),
+        (lambda b, t: options(b, "first").update(stride=[0, 1]), "stride=.*out of bounds"),
+        (lambda b, t: options(b, "first").update(dilation=[2**31, 1]), "dilation=.*out of bounds"),
+        (lambda b, t: options(b, "first").update(padding=[9999, 1]), "is declared as|proportion"),
+        (lambda b, t: options(b, "pooled").update(kernel=[2**40, 2]), "kernel=.*out of bounds"),
+        (lambda b, t: b["levels"].update(gate=2 * 10**9), "it has no tensor|integer from"),
+        (lambda b, t: level(b, t, 2 * 10**9), "an integer from 1 to"),
+        (lambda b, t: level(b, t, 2**23), "more than any network has channels"),
+        (lambda b, t: sample(b, [[1, 3, 56_000, 56_000]]), "none of its inputs"),
+        (lambda b, t: sample(b, [[1, 4, 8]]), "other dimensions"),
+        (lambda b, t: sample(b, [[10**10, 4, 8, 8]]), "an integer from 0|more than"),
+        (lambda b, t: sample(b, 7), "not a list"),
+    ],
+)
+def test_a_file_that_would_harm_is_refused_in_words(
+    added: Path, tmp_path: Path, change: Callable[[Any, dict[str, Tensor]], None], words: str
+) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(added.read_bytes())
+    forge(path, change)
+    with pytest.raises(FileError, match=f"is damaged: .*({words})|{words}") as raised:
+        load(path)
+    assert "Error(" not in str(raised.value)  # in words
+
+
+def node_of_output(body: Any, name: str) -> Any:
+    return next(node for node in body["graph"]["nodes"] if node["outputs"] == [name])
+
+
+def small_addend(body: Any) -> None:
+    """The layer that reads one comes after the gate, and takes that."""
+    nodes = body["graph"]["nodes"]
+    last, gate = node_of_output(body, "last"), node_of_output(body, "gate")
+    pooled = node_of_output(body, "pooled")
+    last["inputs"][3] = "gate"
+    pooled["inputs"] = ["first"]
+    shape = value(body, "pooled")["shape"]
+    body["graph"]["values"]["pooled"] = {**value(body, "first"), "shape": shape}
+    for node in (pooled, gate):
+        nodes.remove(node)
+    place = nodes.index(last)
+    nodes[place:place] = [pooled, gate]
+
+
+def shrink(body: Any, tensors: dict[str, Tensor], name: str) -> None:
+    """A constant, its declaration and its grid without the last channel."""
+    for key in (name, f"{name}:scale"):
+        tensors[key] = tensors[key][:-1].clone()
+    value(body, name)["shape"] = [3]
+
+
+def level(body: Any, tensors: dict[str, Tensor], run: int) -> None:
+    body["levels"] = {"gate": run}
+    tensors["gate:level"] = torch.zeros(4, dtype=torch.uint8)
+
+
+def sample(body: Any, shapes: Any) -> None:
+    body["provenance"]["input_shapes"] = shapes
+
+
+def test_the_file_without_a_change_loads(added: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(added.read_bytes())
+    forge(path, lambda body, tensors: None)
+    load(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "{", '{"format": 1}', "[" * 100_000])
 def test_metadata_that_is_no_body_is_refused(tmp_path: Path, text: str) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "a", metadata={file.KIND.key: text})
@@ -411,3 +556,20 @@ def test_a_file_from_before_there_were_levels_is_read(tmp_path: Path, residual: 
     save(residual, tmp_path / "a.safetensors")
     forge(tmp_path / "a.safetensors", lambda body, tensors: body.pop("levels"))
     assert load(tmp_path / "a.safetensors").levels == {}
+
+
+# --- bytes ---------------------------------------------------------------------------------------
+
+
+def test_a_program_goes_through_bytes(residual: Program, tmp_path: Path) -> None:
+    content = file.dumps(residual)
+    assert_equal(file.loads(content), residual)
+    save(residual, tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == content
+
+
+def test_damaged_bytes_are_told(small: Program) -> None:
+    content = file.dumps(small)
+    for damaged in (b"", content[:-1], content[:-1] + b"\xff"):
+        with pytest.raises(FileError, match=r"^what was given (is damaged|was altered)"):
+            file.loads(damaged)

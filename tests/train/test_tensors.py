@@ -80,17 +80,16 @@ def test_a_tensor_is_found_by_its_path() -> None:
     assert tensor_at(parent, "mean") is parent.get_buffer("mean")
 
 
-def test_what_was_not_trained_is_put_so_that_it_is_not() -> None:
+def test_what_is_not_to_be_trained_is_put_so_that_it_is_not() -> None:
     parent = adopted(Odd())
-    parent.get_parameter("factor").requires_grad_(False)
-    put(parent, "factor", torch.zeros(3))
+    put(parent, "factor", torch.zeros(3), is_trained=False)
     assert not parent.get_parameter("factor").requires_grad
 
 
 def test_a_parameter_is_put_where_there_was_another_tensor_or_none() -> None:
     parent = adopted(Odd())
     for name in ("factor", "mean", "absent", "first.bias"):
-        put(parent, name, torch.full((3,), 2.0))
+        put(parent, name, torch.full((3,), 2.0), is_trained=True)
         found = parent.get_parameter(name)
         assert found.tolist() == [2.0, 2.0, 2.0]
         assert found.requires_grad

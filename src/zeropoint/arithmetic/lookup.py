@@ -18,6 +18,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.fixed_point import INT32_MAX, INT32_MIN
 from zeropoint.arithmetic.qparams import QParams
+from zeropoint.errors import ProgramError
 
 RealFunction = Callable[[Tensor], Tensor]
 """From float64 numbers to as many."""
@@ -26,6 +27,8 @@ UNIT_BITS = 10
 """A step of the result is so many bits of units: then int32 reaches 2 million steps."""
 
 PER_OCTAVE = 32
+MOST_POINTS = 1 << 20
+"""A grid has few codes, and a function that layers apply goes through them a few times."""
 
 
 def table(function: RealFunction, x: QParams, y: QParams) -> Tensor:
@@ -85,13 +88,15 @@ def staircase(function: RealFunction, y: QParams) -> Staircase:
     """
     unit = y.scale.to(torch.float64) / (1 << UNIT_BITS)
     points = _first_points()
-    while True:
+    while len(points) <= MOST_POINTS:
         codes = narrowed(function(points * unit), y)
         steep = (codes[1:] != codes[:-1]) & (points[1:] - points[:-1] > 1)
         if not bool(steep.any()):
             break
         middle = points[:-1] + (points[1:] - points[:-1]) // 2
         points = torch.cat([points, middle[steep]]).sort().values
+    else:
+        raise ProgramError("a layer's function has too many bends for fixed point")
     changes = (codes[1:] != codes[:-1]).nonzero().flatten()
     thresholds = points[changes + 1].to(torch.int32)
     return Staircase(unit, thresholds, torch.cat([codes[:1], codes[changes + 1]]))

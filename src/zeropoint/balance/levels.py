@@ -26,8 +26,9 @@ from zeropoint.passes.equalize import OCTAVE
 from zeropoint.recipe import Recipe
 
 PART, SAMPLES = 0.25, 64
-"""How many are looked at: a part of all, at most so many. Grids are chosen on all of them, and so
-leave the channels the room that they need on images from which their levels do not come."""
+"""How many are looked at: a part of all, at most so many; the first in the order of samples.py,
+which is not the loader's. Grids are chosen on all of them, and so leave the channels the room that
+they need on images from which their levels do not come."""
 
 SHARE = 0.5
 LEAST = 2.0**-6

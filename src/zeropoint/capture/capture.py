@@ -15,7 +15,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from typing import Any
 
 import torch
@@ -35,16 +35,17 @@ from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
 from zeropoint.capture.regions import inline_regions
-from zeropoint.errors import CaptureError
+from zeropoint.capture.tape import Tape
+from zeropoint.errors import CaptureError, GraphError
 from zeropoint.graph.build import Builder
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.rewrite import prune
-from zeropoint.graph.structure import leaves_of, structure_of
+from zeropoint.graph.structure import NUMBERS, leaves_of, structure_of_spec
 from zeropoint.graph.value import UNKNOWN, Plain, Shape, Size, Value, ValueType
 from zeropoint.notice import warn
 from zeropoint.ops import ANY_TYPE, CAPTURES
 from zeropoint.ops.identity import title
-from zeropoint.ops.opaque import Opaque, template
+from zeropoint.ops.opaque import Opaque, called, is_functional, template
 from zeropoint.ops.shape import ARITHMETIC, SizeArithmetic
 
 NAMED_DIMENSIONS = {
@@ -78,11 +79,12 @@ AS_ELEMENTS = {
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
 
-def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
+def capture(model: nn.Module, example: Sequence[Tensor], tape: Tape | None = None) -> Graph:
     """The model's inference function as a graph of float operators, any batch size.
 
     `example` is one batch for each positional input; its contents do not matter. The model is not
-    changed. CaptureError names the line of the model that cannot be captured.
+    changed. The tape, if there is one, hears how constants are computed from the model's tensors.
+    CaptureError names the line of the model that cannot be captured.
     """
     check_model(model)
     with evaluating(model), unchanged(model) as before, torch.no_grad():
@@ -96,7 +98,8 @@ def capture(model: nn.Module, example: Sequence[Tensor]) -> Graph:
             _check_written(model, program, written)
             inline_regions(program.graph_module)
             program, renamed = functional(program)
-            graph = _Translation(model, program, renamed).graph()
+            with tape or nullcontext():
+                graph = _Translation(model, program, renamed).graph()
         check_finite(model, graph.constants)
         fixed = batch_is_fixed(graph)
         if fixed:
@@ -405,11 +408,16 @@ class _Translation:
             if spec.kind is OutputKind.USER_OUTPUT
         ]
         for leaf in leaves:
-            if leaf is not None and not isinstance(leaf, Value):
+            if not isinstance(leaf, (Value, type(None), *NUMBERS)):
                 raise CaptureError(f"the model returns {leaf!r}; return tensors only")
-        nested = torch.utils._pytree.tree_unflatten(leaves, self._program.call_spec.out_spec)
-        ordered = leaves_of(nested)
-        return prune(self._to.done(ordered, structure_of(nested)))
+        spec = self._program.call_spec.out_spec
+        assert spec is not None  # an exported program has one
+        outputs = [leaf for leaf in leaves if isinstance(leaf, Value)]
+        if not outputs:
+            raise CaptureError(
+                f"the model returns no tensor, but {leaves}; there is nothing to run"
+            )
+        return prune(self._to.done(outputs, structure_of_spec(spec, leaves)))
 
     def _placeholder(self, node: torch.fx.Node) -> Value | None:
         signature = self._program.graph_signature
@@ -520,10 +528,19 @@ class _Translation:
             )
         emptied, named, operands = template(arguments, keywords)
         op = Opaque(AS_ELEMENTS.get(target, target), emptied, named, reason)
+        self._check_island(op)
         values = self._to.emit_many(op, operands, list(zip(shapes, types, strict=True)))
         return (
             values[0] if isinstance(node.meta.get("val"), (Tensor, torch.SymInt)) else tuple(values)
         )
+
+    def _check_island(self, op: Opaque) -> None:
+        """What no file could hold is refused before anything is calibrated."""
+        try:
+            op.check()
+        except GraphError as error:
+            line = self._to.origin.line or "the model"
+            raise CaptureError(f"{line} cannot be captured: {error}") from error
 
     def _folded(
         self,
@@ -535,12 +552,12 @@ class _Translation:
         """An operator on constants only is computed now: reparametrized weights, for example."""
         emptied, named, operands = template(arguments, keywords)
         contents = [self._to.tensor(operand) for operand in operands]
-        known = isinstance(node.meta.get("val"), (Tensor, list))
+        known = isinstance(node.meta.get("val"), (Tensor, list)) and is_functional(target)
         if not contents and str(target) not in MAKERS:
             return None
         if not known or any(content is None for content in contents):
             return None
-        result = Opaque(str(target), emptied, named).run(*contents)
+        result = called(target, emptied, named, contents)
         if isinstance(result, tuple):
             return [self._constant(piece) for piece in result]
         one = self._constant(result)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import typer
 from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.table import Table  # the type alone
+
+from zeropoint.render import lines, table
 
 # Rich would fold tables to 80 columns in a file, where nobody can widen the window.
 PIPED_WIDTH = 160
@@ -24,7 +26,12 @@ def show(
     if as_json:
         emit_json(facts)
     else:
-        stdout().print(shown, soft_wrap=soft_wrap)
+        say(shown, soft_wrap=soft_wrap)
+
+
+def say(*parts: RenderableType, soft_wrap: bool = False) -> None:
+    """Tables and sentences for people."""
+    stdout().print(lines(*parts), soft_wrap=soft_wrap)
 
 
 def stdout() -> Console:
@@ -33,10 +40,8 @@ def stdout() -> Console:
 
 def pairs(facts: Mapping[str, object]) -> Table:
     """Names and what they stand for, one to a row."""
-    table = Table(show_header=False)
-    for name, value in facts.items():
-        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
-    return table
+    spelled = ((n, f"{v:.4f}" if isinstance(v, float) else str(v)) for n, v in facts.items())
+    return table(("", ""), spelled)
 
 
 def megabytes(size: int) -> str:

@@ -124,7 +124,8 @@ class Isolated:
         steps = (found - expected).abs()
         if self.grid.type.bits == 32:  # it left as float32: its own steps are wider beyond 2^24
             steps = torch.where(steps <= expected.abs() * SMALLEST_DIFFERENCE, 0, steps)
-        return Count(steps.numel(), int(steps.count_nonzero()), int(steps.max()))
+        largest = int(steps.max()) if steps.numel() else 0
+        return Count(steps.numel(), int(steps.count_nonzero()), largest)
 
 
 def isolated_operators(program: Program, make: Callable[[Program], Executor]) -> list[Isolated]:
@@ -164,6 +165,8 @@ def in_turn(
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
     """The largest difference over the largest of the expected numbers; nan if one is not finite."""
+    if not expected.numel():
+        return 0.0
     largest = expected.double().abs().max().item()
     return (found.double() - expected.double()).abs().max().item() / (largest or 1.0)
 

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.errors import EngineError, ExportError
 from zeropoint.execute.executor import Executor
 from zeropoint.export.onnx import to_onnx
+from zeropoint.export.onnx.unsigned import make_weights_unsigned
 from zeropoint.graph.value import UNKNOWN
 from zeropoint.program.program import Program
 
@@ -44,20 +46,19 @@ def why_unusable() -> str | None:
 class OnnxRuntime(Executor):
     """A program in an ONNX Runtime session, with as many threads as torch has when it is made.
 
-    `path` runs an exported file of the program in its place. EngineError says what cannot be run.
+    EngineError says what cannot be run.
     """
 
-    def __init__(self, program: Program, *, path: str | os.PathLike[str] | None = None) -> None:
-        reason = why_unusable()
-        if reason is not None:
-            raise EngineError(f"the onnxruntime engine is not usable: {reason}")
+    def __init__(self, program: Program) -> None:
+        _check_usable()
         self._program = program
-        self._model = Path(path).read_bytes() if path else _model(program)
-        self._session = _session(self._model)
+        self._model = _model(program)
+        self._session = _session(self._model, INEXACT)
 
     def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
         """The program's outputs."""
-        return tuple(_run(self._session, self._feed(inputs), self._program.graph.outputs))
+        graph = self._program.graph
+        return tuple(_run(self._session, _feed(graph.inputs, inputs), graph.outputs))
 
     def trace(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
         """Every value of the program that has a tensor of its own in ONNX, integers as integers.
@@ -74,13 +75,34 @@ class OnnxRuntime(Executor):
         for name in names:
             if name not in returned:
                 model.graph.output.append(onnx.ValueInfoProto(name=name))
-        session = _session(model.SerializeToString())
-        return dict(zip(names, _run(session, self._feed(inputs), names), strict=True))
+        session = _session(model.SerializeToString(), INEXACT)
+        feed = _feed(self._program.graph.inputs, inputs)
+        return dict(zip(names, _run(session, feed, names), strict=True))
 
-    def _feed(self, inputs: Sequence[Tensor]) -> dict[str, Any]:  # name -> numpy.ndarray
-        names = self._program.graph.inputs
-        arrays = (x.detach().contiguous().numpy() for x in inputs)
-        return dict(zip(names, arrays, strict=True))
+
+class OnnxFile(Executor):
+    """model.onnx as its users run it: a session with the default settings."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        _check_usable()
+        self._session = _session(Path(path).read_bytes())
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        self._outputs = [each.name for each in self._session.get_outputs()]
+
+    def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+        """The file's outputs."""
+        return tuple(_run(self._session, _feed(self._inputs, inputs), self._outputs))
+
+
+def _check_usable() -> None:
+    reason = why_unusable()
+    if reason is not None:
+        raise EngineError(f"the onnxruntime engine is not usable: {reason}")
+
+
+def _feed(names: Sequence[str], inputs: Sequence[Tensor]) -> dict[str, Any]:  # numpy arrays
+    arrays = (x.detach().contiguous().numpy() for x in inputs)
+    return dict(zip(names, arrays, strict=True))
 
 
 def _model(program: Program) -> bytes:
@@ -94,7 +116,10 @@ def _model(program: Program) -> bytes:
 
 
 def _content(program: Program) -> bytes:
-    content: bytes = to_onnx(program, form="qoperator", exact=True).SerializeToString()
+    model = to_onnx(program, form="qoperator", exact=True)
+    if target.cpu().pairs_saturate:  # its kernels for two unsigned operands do not
+        make_weights_unsigned(model)
+    content: bytes = model.SerializeToString()
     return content
 
 
@@ -108,7 +133,9 @@ def _for_any_size(program: Program) -> Program:
     return replace(program, graph=replace(program.graph, values=values))
 
 
-def _session(model: bytes) -> Any:  # an onnxruntime.InferenceSession: it has no types
+def _session(
+    model: bytes, without: Sequence[str] = ()
+) -> Any:  # an onnxruntime.InferenceSession: it has no types
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -119,7 +146,7 @@ def _session(model: bytes) -> Any:  # an onnxruntime.InferenceSession: it has no
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=INEXACT
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without)
         )
     except Exception as error:  # its errors have no common class
         raise EngineError(f"ONNX Runtime cannot load the model: {_first_line(error)}") from error

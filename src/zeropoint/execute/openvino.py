@@ -1,5 +1,6 @@
 """The openvino executor: the program as an OpenVINO model, compiled for the CPU."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.saturation import refuse_saturating_pairs
 from zeropoint.export.openvino import to_openvino
 from zeropoint.export.openvino.package import core
-from zeropoint.export.openvino.writing import refusal
+from zeropoint.export.openvino.writing import DIGEST, refusal
 from zeropoint.program.program import Program
 
 MISSING = "the package openvino is not installed: pip install 'zeropoint[openvino]'"
@@ -22,6 +24,9 @@ FIXED_SHAPES = 4
 
 A free size costs some hundred microseconds on every call; compiling costs a second.
 """
+
+FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
+"""Where the CPU has bfloat16 OpenVINO takes it for float32 by default, and no file can say so."""
 
 Shapes = tuple[torch.Size, ...]
 Call = Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
@@ -39,20 +44,18 @@ def why_unusable() -> str | None:
 class OpenVino(Executor):
     """A program compiled by OpenVINO's CPU plugin, with as many threads as torch has by then.
 
-    `path` runs an exported file of the program in its place. EngineError says what cannot be run.
-    It is compiled when it first sees a shape; each thread of the caller has a request of its own.
+    EngineError says what cannot be run. It is compiled when it first sees a shape; each thread of
+    the caller has a request of its own.
     """
 
-    def __init__(self, program: Program, *, path: Path | None = None) -> None:
-        reason = why_unusable()
-        if reason is not None:
-            raise EngineError(f"the openvino engine is not usable: {reason}")
-        self._model = _read(path) if path else _model(program)
+    def __init__(self, program: Program) -> None:
+        _check_usable()
+        refuse_saturating_pairs(program, "openvino")
+        self._model = _model(program)
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            # Where the CPU has bfloat16 OpenVINO takes it for float32 by default.
-            "INFERENCE_PRECISION_HINT": "f32",
+            **FLOAT32,
         }
         self._compiled: dict[Shapes | None, Any] = {}  # openvino.CompiledModel; None: any size
         self._compiling = threading.Lock()
@@ -61,9 +64,7 @@ class OpenVino(Executor):
     def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
         """The program's outputs."""
         shapes = tuple(x.shape for x in inputs)
-        call = self._thread.calls.get(shapes)
-        if call is None:
-            call = self._thread.calls[shapes] = self._call(shapes)
+        call = self._thread.calls.get(shapes) or self._call(shapes)
         return call(inputs)
 
     def _call(self, shapes: Shapes) -> Call:
@@ -91,8 +92,44 @@ class OpenVino(Executor):
             raise EngineError(f"OpenVINO cannot run this: {_last_line(error)}") from error
 
 
+class OpenVinoFile(Executor):
+    """model.xml as whoever reads `docs/export.md` runs it: compiled once, for any size."""
+
+    def __init__(self, path: Path) -> None:
+        _check_usable()
+        try:
+            model = core().read_model(path)
+            _check_pair(model, path.with_suffix(".bin"))
+            compiled = core().compile_model(model, "CPU", FLOAT32)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot load the model: {_last_line(error)}") from error
+        self._call = _Free(compiled)
+
+    def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+        """The file's outputs."""
+        return self._call(inputs)
+
+
+def _check_pair(model: Any, weights: Path) -> None:  # an openvino.Model
+    """EngineError unless the weights are those that the model was written with, if it says so."""
+    if not model.has_rt_info(list(DIGEST)):
+        return
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != model.get_rt_info(list(DIGEST)).astype(
+        str
+    ):
+        raise EngineError(
+            f"{weights} is not the file that was written with its .xml; export the model again"
+        )
+
+
+def _check_usable() -> None:
+    reason = why_unusable()
+    if reason is not None:
+        raise EngineError(f"the openvino engine is not usable: {reason}")
+
+
 class _Thread(threading.local):
-    """What one thread has prepared."""
+    """What one thread has prepared; of sizes no more than FIXED_SHAPES and one for any."""
 
     def __init__(self) -> None:
         self.calls: dict[Shapes | None, Call] = {}  # None: any size
@@ -103,13 +140,6 @@ def _model(program: Program) -> Any:  # an openvino.Model
     if reason is not None:
         raise EngineError(f"the openvino engine cannot run this: {reason}")
     return to_openvino(program)
-
-
-def _read(path: Path) -> Any:  # an openvino.Model
-    try:
-        return core().read_model(path)
-    except RuntimeError as error:
-        raise EngineError(f"OpenVINO cannot load the model: {_last_line(error)}") from error
 
 
 def _last_line(error: RuntimeError) -> str:

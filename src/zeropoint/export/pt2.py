@@ -142,7 +142,8 @@ class _Module(nn.Module):
         return _Numbers(*ends, axis=params.axis, slot=slot, is_accumulator=wide)
 
     def forward(self, *inputs: Tensor) -> Any:  # nested as the float model nests them
-        return nest(self._graph.structure, walk(self._graph, inputs, kernel=self._compute))
+        outputs = walk(self._graph, inputs, kernel=self._compute)
+        return nest(self._graph.structure, outputs, plain=True)  # a file names no class
 
     def _compute(self, node: Node, operands: Sequence[Any]) -> Any:
         grid = self._grids.get(node.output)

@@ -2,9 +2,10 @@
 
     m_0 = max x over batch 0        m_t = momentum m_(t-1) + (1 - momentum) max x over batch t
 
-and the same for the minimum; a symmetric range takes max |x|, "moving_max". The order of the
-batches matters, by definition; with batches of another size the extremes are others. A rare
-outlier fades, and a slow drift of the data is followed: both matter in training more than here.
+and the same for the minimum; a symmetric range takes max |x|, "moving_max". The order and the size
+of the batches matter, by definition: both are the samples' own (samples.py), not the loader's. A
+rare outlier fades, and a slow drift of the data is followed: both matter in training more than
+here.
 
 Jacob et al., CVPR 2018, section 3.1; momentum 0.99 as in torch.ao.quantization.
 """

@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.table import Column, Table
-from rich.text import Text
+from rich.text import Text  # the type alone
 from torch import Tensor
 
 from zeropoint.arithmetic.integer import IntegerType
+from zeropoint.container import Json
 from zeropoint.errors import CalibrationError, RecipeError
+from zeropoint.fields import Field
 from zeropoint.observe.best import CALIBRATORS
 from zeropoint.observe.calibrator import Calibrator
-from zeropoint.observe.histogram import Histogram
+from zeropoint.observe.histogram import BINS, FINEST, INDEX_BITS, Histogram
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics_choice import Choice, choice_of
-from zeropoint.render import as_text
-from zeropoint.sealed import Json, Kind, read, write
+from zeropoint.render import as_text, table, words
+from zeropoint.sealed import Kind, dumps, loads, read, write
 from zeropoint.version import VERSION
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ Shape = tuple[int | str, ...]
 COUNTS, EXTREMES, SUMS, LEVEL = ".counts", ".extremes", ".sums", ".level"
 AGAIN = "observe this model: zp.observe(model, loader)"
 
+MOST_COUNTED = 1 << 62
+MOST_ELEMENTS = 1 << 31
+LARGEST_EXPONENT = 128
 
 KIND = Kind(
     key="zeropoint.statistics",
@@ -89,6 +94,15 @@ class Statistics:
     def load(cls, path: str | os.PathLike[str]) -> "Statistics":
         """What save() wrote; FileError if the file is missing, damaged, altered or foreign."""
         return read(KIND, path, _from_file)
+
+    @classmethod
+    def loads(cls, content: bytes) -> "Statistics":
+        """The same from bytes."""
+        return loads(KIND, content, _from_file)
+
+    def dumps(self) -> bytes:
+        """The bytes that save() writes."""
+        return dumps(KIND, *_as_file(self))
 
     def merge(self, other: "Statistics") -> "Statistics":
         """The statistics of both: as if the batches of `other` had come after those of this.
@@ -165,19 +179,16 @@ class Statistics:
         """
         kind = "symmetric" if symmetric else "affine"
         title = f"Activations of {self.samples} samples on {bits}-bit {kind} grids"
-        table = Table(
-            Column("value", overflow="fold"),
-            title=title,
-            caption="simulated SQNR in dB, * the best of the row",
-        )
+        head = [Column("value", overflow="fold")]
         for calibrator in CALIBRATORS:
             options = ", ".join(str(option) for option in vars(calibrator).values())
             header = f"{type(calibrator).__name__}\n{options}"
-            table.add_column(header, justify="right", overflow="fold")
+            head.append(Column(header, justify="right", overflow="fold"))
+        rows: list[list[str | Text]] = []
         for name, choices in self.choices(bits, symmetric).items():
             best = max(choice.sqnr_db for choice in choices.values())
-            table.add_row(Text(name), *(_cell(choice, best) for choice in choices.values()))
-        return table
+            rows.append([name, *(_cell(choice, best) for choice in choices.values())])
+        return table(head, rows, title=title, caption="simulated SQNR in dB, * the best of the row")
 
     def __rich__(self) -> Table:
         return self.table()
@@ -241,7 +252,7 @@ def _cell(choice: Choice, best: float) -> Text:
     is_best = choice.sqnr_db == best
     extent = f"{choice.low:.3g}..{choice.high:.3g}"
     text = f"{extent}\n{'* ' if is_best else ''}{choice.sqnr_db:.1f}"
-    return Text(text, style="bold" if is_best else "")
+    return words(text, "bold" if is_best else "")
 
 
 def _as_numbers(levels: Mapping[str, Tensor]) -> dict[str, list[int]]:
@@ -281,32 +292,104 @@ def _as_file(statistics: Statistics) -> tuple[Json, dict[str, Tensor]]:
 
 
 def _from_file(body: Json, tensors: Mapping[str, Tensor]) -> Statistics:
-    return Statistics(
-        values={
-            name: Observed(
-                data["layer"],
-                tuple(data["shape"]),
-                _observation(
-                    data,
-                    tensors[f"{name}{COUNTS}"],
-                    tensors[f"{name}{EXTREMES}"],
-                    {axis: tensors[f"{name}{SUMS}.{axis}"] for axis in data["axes"]},
-                ),
-            )
-            for name, data in body["values"].items()
-        },
-        input_shapes=tuple(tuple(shape) for shape in body["input_shapes"]),
-        samples=body["samples"],
-        weights=body["weights"],
-        zeropoint=body["zeropoint"],
-        levels={name: tensors[f"{name}{LEVEL}"] for name in body.get("levels", ())},
+    data = Field(body)
+    data.only("zeropoint", "input_shapes", "samples", "weights", "values", "levels")
+    given = dict(tensors)
+    levels = data.get("levels")
+    statistics = Statistics(
+        values={n: _observed(n, value, given) for n, value in data["values"].entries().items()},
+        input_shapes=tuple(s.extents(MOST_ELEMENTS) for s in data["input_shapes"].items()),
+        samples=data["samples"].integer(0, MOST_COUNTED),
+        weights={n: w.integer(0, 1 << 64) for n, w in data["weights"].entries().items()},
+        zeropoint=data["zeropoint"].text(),
+        levels={n: _level(n, given) for n in (levels.texts() if levels else ())},
     )
+    if any(math.prod(shape) > MOST_ELEMENTS for shape in statistics.input_shapes):
+        raise ValueError(f"its samples have more than {MOST_ELEMENTS} elements")
+    if given:
+        raise ValueError(f"its tensor {next(iter(given))!r} belongs to nothing")
+    return statistics
 
 
-def _observation(
-    data: Json, counts: Tensor, extremes: Tensor, sums: dict[int, Tensor]
-) -> Observation:
-    low, high = data["range"] or (math.inf, -math.inf)
-    histogram = Histogram(low, high, data["exponent"], data["first"], counts, data["zeros"])
+def _taken(tensors: dict[str, Tensor], name: str, dtype: torch.dtype, *shape: int | None) -> Tensor:
+    """A tensor of that type and shape (None: any size), which is not there any more afterwards."""
+    found = tensors.pop(name, None)
+    if found is None:
+        raise ValueError(f"it has no tensor {name!r}")
+    fits = len(shape) == found.ndim and all(
+        n in (None, size) for n, size in zip(shape, found.shape, strict=True)
+    )
+    if found.dtype != dtype or not fits:
+        raise ValueError(f"its tensor {name!r} is {found.dtype} of shape {tuple(found.shape)}")
+    return found
+
+
+def _level(name: str, tensors: dict[str, Tensor]) -> Tensor:
+    return _taken(tensors, f"{name}{LEVEL}", torch.uint8, None)
+
+
+def _observed(name: str, data: Field, tensors: dict[str, Tensor]) -> Observed:
+    data.only("layer", "shape", "range", "exponent", "first", "zeros", "axes")
+    shape = data["shape"].shape(MOST_ELEMENTS)
+    counts = _taken(tensors, f"{name}{COUNTS}", torch.int64, BINS)
+    extremes = _taken(tensors, f"{name}{EXTREMES}", torch.float32, 2, None)
+    axes = [axis.integer(-len(shape), len(shape) - 1) for axis in data["axes"].items()]
+    if len({axis % len(shape) for axis in axes}) < len(axes):
+        raise ValueError(f"{data.where}.axes has one twice")
+    channels = {axis: shape[axis] for axis in axes}
+    sums = {
+        axis: _taken(
+            tensors,
+            f"{name}{SUMS}.{axis}",
+            torch.float64,
+            extent if isinstance(extent, int) else None,
+        )
+        for axis, extent in channels.items()
+    }
+    if not all(bool(torch.isfinite(each).all()) for each in sums.values()):
+        raise ValueError(f"the sums of {name!r} are not finite")
+    low, high = _range(data["range"])
+    histogram = Histogram(
+        low,
+        high,
+        data["exponent"].integer(FINEST, LARGEST_EXPONENT),
+        data["first"].integer(-MOST_COUNTED, MOST_COUNTED),
+        counts,
+        data["zeros"].integer(0, MOST_COUNTED),
+    )
+    _check_histogram(name, histogram, extremes)
     lows, highs = (array("f", bounds) for bounds in extremes.tolist())
-    return Observation(histogram, lows, highs, tuple(sums), sums)
+    observation = Observation(histogram, lows, highs, tuple(sums), sums)
+    return Observed(data["layer"].text(), shape, observation)
+
+
+def _range(data: Field) -> tuple[float, float]:
+    if data.data is None:
+        return math.inf, -math.inf
+    low, high = (end.number() for end in data.items())
+    if low > high:
+        raise data.wrong("a range from low to high")
+    return low, high
+
+
+def _check_histogram(name: str, histogram: Histogram, extremes: Tensor) -> None:
+    """ValueError for counts that are none, or of elements outside of the range."""
+    counts, seen = histogram.counts, histogram.low <= histogram.high
+    if bool((counts < 0).any()) or counts.double().sum() > MOST_COUNTED:
+        raise ValueError(f"the counts of {name!r} are none")
+    if not bool(torch.isfinite(extremes).all()) or bool((extremes[0] > extremes[1]).any()):
+        raise ValueError(f"the extremes of {name!r} are none")
+    if not seen:
+        if histogram.total or extremes.numel() or histogram.zeros:
+            raise ValueError(f"{name!r} has no range, and was seen")
+        return
+    low, high = (math.floor(end / histogram.width) for end in (histogram.low, histogram.high))
+    filled = counts.nonzero().flatten() + histogram.first
+    inside = filled.numel() and low <= int(filled[0]) and int(filled[-1]) <= high
+    batches = extremes.numel() and min(extremes[0]) >= histogram.low
+    if not (inside and batches and max(extremes[1]) <= histogram.high):
+        raise ValueError(f"the counts of {name!r} are not within its range")
+    if high - histogram.first >= BINS or low < histogram.first or abs(high) > 1 << INDEX_BITS + 1:
+        raise ValueError(f"the bins of {name!r} do not hold its range")
+    if histogram.zeros > histogram.total or (histogram.zeros and not low <= 0 <= high):
+        raise ValueError(f"{name!r} has more zeros than elements")

@@ -66,8 +66,8 @@ def as_int32(exact: Tensor) -> Tensor:
     """The integers in a float64 tensor as int32; ProgramError for one that does not fit."""
     if exact.numel() and exact.abs().max() >= 2.0**31:
         raise ProgramError(
-            f"an accumulator reaches {exact.abs().max().item():.0f}, beyond int32; "
-            "the program's verifier should have refused it"
+            f"a sum reaches {exact.abs().max().item():,.0f}, beyond int32: the input is too large "
+            "for this network; zeropoint.prove tells up to which size its sums fit"
         )
     return exact.to(torch.int32)
 

@@ -118,8 +118,20 @@ FUNCTIONS: Mapping[str, Function] = {
     **{name: Function(run, tame=False) for name, run in WILD.items()},
 }
 
+UNARY = frozenset({1})
+
+OPERANDS: Mapping[str, frozenset[int]] = {
+    **dict.fromkeys(("add", "sub", "mul", "div", "pow", "maximum", "minimum"), frozenset({2})),
+    **dict.fromkeys(("greater", "greater_equal", "less", "less_equal", "elu"), frozenset({2})),
+    **dict.fromkeys(("silu", "leaky_relu", "hardshrink", "softshrink"), frozenset({1, 2})),
+    **dict.fromkeys(("clamp", "softplus", "threshold", "where"), frozenset({3})),
+}
+"""How many operands a function may have, x included; those that are not here have one."""
 
 ARGUMENT = "x"
+
+MOST_STEPS = 1000
+"""Of one function: so many that no model has them."""
 
 
 def place(number: int) -> str:
@@ -145,10 +157,28 @@ def interpreted(steps: Steps, x: Any, call: Callable[..., Any]) -> Any:
 
 def is_function(steps: Steps) -> bool:
     """True if every step names a function, and applies it to what it can be applied to."""
+    x = torch.ones(1)
     try:
-        return isinstance(evaluate(steps, torch.ones(1)), Tensor)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
+        if len(steps) > MOST_STEPS or not all(map(_is_step, steps)):
+            return False
+        y = evaluate(steps, x)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError):
         return False
+    return isinstance(y, Tensor) and (y.dtype, y.shape) == (x.dtype, x.shape)
+
+
+def _is_step(step: Step) -> bool:
+    """True if a function is applied to as many operands as it has, each a place or a float."""
+    name, *operands = step or ("",)
+    known = all(item is None or type(item) in (str, float) for item in operands)
+    return known and isinstance(name, str) and len(operands) in OPERANDS.get(name, UNARY)
+
+
+def is_defined(steps: Steps) -> bool:
+    """True if the function is a number, or infinite, wherever an accumulator may lie."""
+    sizes = torch.exp2(torch.arange(-100, 101, dtype=torch.float64))
+    x = torch.cat([PROBES.to(torch.float64), -sizes, sizes])
+    return not bool(torch.isnan(evaluate(steps, x)).any())
 
 
 def is_tame(steps: Steps) -> bool:

@@ -275,6 +275,13 @@ class GlobalAveragePool(IntegerOp):
         return average(total, count, signature, arithmetic)
 
 
+def longest_window(length: int | str, wanted: int | None) -> int | str:
+    """The most elements of one dimension that are averaged; all, where the length is not known."""
+    if wanted is None:
+        return 1
+    return length if isinstance(length, str) else int(_window_lengths(length, wanted).max())
+
+
 def _window_lengths(length: int, windows: int) -> Tensor:
     index = torch.arange(windows)
     start = (index * length) // windows

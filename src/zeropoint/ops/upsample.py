@@ -37,6 +37,9 @@ FACTOR_DENOMINATOR = 1 << 16
 PARTS_BITS = 22
 """2^22 255 is below 2^30: a sum of so many parts fits int32, whatever is summed."""
 
+MOST_PARTS = 2**23 - 1
+"""More are rounded: times 255 this is below 2^31."""
+
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -99,7 +102,7 @@ class Interpolate(IntegerOp):
             _positions(length, wanted, ratio, self.align_corners)
             for length, (wanted, ratio) in zip(lengths, self._wanted(lengths, sizes), strict=True)
         ]
-        if prod(positions.parts for positions in found) << 8 < 2**31:
+        if prod(positions.parts for positions in found) <= MOST_PARTS:
             return found
         return [positions.rounded(1 << PARTS_BITS // len(found)) for positions in found]
 
@@ -113,6 +116,17 @@ class Interpolate(IntegerOp):
             ]
         size = put_in(self.size, sizes)
         return [(n, Fraction(length, n)) for length, n in zip(lengths, size, strict=True)]
+
+
+def most_parts(op: Interpolate, lengths: Sequence[int | str]) -> int | None:
+    """The most parts in which positions are told; None if that depends on sizes of a run."""
+    if op.factors and not op.align_corners:
+        factors = [Fraction(f).limit_denominator(FACTOR_DENOMINATOR) for f in op.factors]
+        return min(prod(2 * factor.numerator for factor in factors), MOST_PARTS)
+    known = [length for length in lengths if isinstance(length, int)]
+    if len(known) < len(lengths) or None in op.size:
+        return None
+    return prod(positions.parts for positions in op.positions(known))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from zeropoint.program.program import Program
 
 
 def isolate(program: Program, node: Node) -> Program | None:
-    """The program of one integer node; None for one that reads a size.
+    """The program of one integer node of a verified program; None for one that reads a size.
 
     Its inputs are the real numbers of `activations_of(node)`, in that order.
     """
@@ -36,9 +36,7 @@ def isolate(program: Program, node: Node) -> Program | None:
     operands = [reads[name] for name in node.inputs]
     result = to.emit(node.op, *operands, shape=output.shape, type=output.type, name=node.output)
     real = to.emit(Dequantize(), result, shape=output.shape, name=f"{node.output}.real")
-    alone = Program(to.done([real]), {})
-    alone.verify()
-    return alone
+    return Program(to.done([real]), {})
 
 
 def activations_of(program: Program, node: Node) -> tuple[str, ...]:

@@ -7,31 +7,34 @@ overflow.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
 
 import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.bounds import Range, sum_range
 from zeropoint.arithmetic.integer import INT32
-from zeropoint.arithmetic.qparams import broadcast
+from zeropoint.arithmetic.qparams import QParams, broadcast
 from zeropoint.errors import GraphError, ProgramError
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import IntegerOp, Role, Signature
 from zeropoint.graph.text import format_graph
 from zeropoint.graph.value import Plain, Quantized
 from zeropoint.ops.conv import Convolution
-from zeropoint.ops.functions import Steps, is_function
+from zeropoint.ops.functions import Steps, is_defined, is_function
 from zeropoint.ops.linear import Linear
-from zeropoint.ops.matmul import MatMul
-from zeropoint.ops.opaque import Opaque
+from zeropoint.ops.options import check_options
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.ops.table import Table
+from zeropoint.program.grids import check_node, check_values, farthest
 from zeropoint.program.provenance import Provenance
+from zeropoint.program.reach import check_reach
+from zeropoint.program.shapes import check_shapes
 
 MOST_BITS = 8
 """Of the codes that a table is read by."""
+
+MOST_LEVELS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -72,21 +75,51 @@ class Program:
     def verify(self) -> None:
         """ProgramError unless the program is what it claims to be.
 
-        1. Integer operators read integers; only islands and fences touch real numbers.
-        2. A bias is int32 at the scale s_x s_w.
-        3. For the worst input no accumulator leaves int32.
-        4. An island does nothing but compute.
+        1. Every value is well formed, and so are the options of every operator.
+        2. Integer operators read integers; only islands and fences touch real numbers.
+        3. A bias is int32 at the scale s_x s_w, and every grid is one that its operator can have.
+        4. For the worst input no accumulator leaves int32.
+        5. An island does nothing but compute.
+        6. Every node takes its operands, and gives the shapes that are declared.
         """
         try:
-            self.graph.verify()
+            self._verify()
+        except ProgramError:
+            raise
         except GraphError as error:
             raise ProgramError(f"the program's graph is malformed: {error}") from error
+        except Exception as error:  # a program that no rule foresees is none
+            raise ProgramError(f"the program is malformed: {error!r}") from error
+
+    def _verify(self) -> None:
+        self.graph.verify()
+        check_values(self.graph)
+        self._verify_levels()
         for node in self.graph.nodes:
             self._verify_types(node)
+            self._verify_options(node)
             self._verify_function(node)
-            self._verify_island(node)
+            if self.is_integer(node) or isinstance(node.op, Dequantize):
+                check_node(self.graph, node)
             if self.is_integer(node) and not isinstance(node.op, Quantize):
                 self._verify_integers(node)
+        for name in self.graph.outputs:
+            if isinstance(self.graph.values[name].type, Quantized):
+                raise ProgramError(f"the output {name!r} leaves as integers")
+        check_shapes(self.graph, self.provenance.input_shapes)
+
+    def _verify_levels(self) -> None:
+        if sum(level.numel() for level in self.levels.values()) > MOST_LEVELS:
+            raise ProgramError("it has more levels of channels than any network has channels")
+        for name, level in self.levels.items():
+            if level.dtype != torch.uint8 or level.ndim != 1:
+                raise ProgramError(f"the levels of {name!r} are no bytes, one for each channel")
+
+    def _verify_options(self, node: Node) -> None:
+        try:
+            check_options(node.op)
+        except GraphError as error:
+            raise ProgramError(f"{node.output}: {error}") from error
 
     def _verify_types(self, node: Node) -> None:
         op = node.op
@@ -95,7 +128,7 @@ class Program:
         reads = [self.graph.values[name].type for name in node.inputs]
         if self.is_integer(node):
             if isinstance(op, Quantize):
-                if isinstance(reads[0], Quantized):
+                if reads and isinstance(reads[0], Quantized):
                     raise ProgramError(f"{node.output} quantizes what is quantized already")
                 return
             if not isinstance(op, IntegerOp):
@@ -109,22 +142,15 @@ class Program:
                     raise ProgramError(f"{node.output} reads the real numbers of {name!r}")
             return
         if isinstance(op, Dequantize):
-            if not isinstance(reads[0], Quantized):
+            if not reads or not isinstance(reads[0], Quantized):
                 raise ProgramError(
-                    f"{node.output} dequantizes the real numbers of {node.inputs[0]!r}"
+                    f"{node.output} dequantizes the real numbers of {', '.join(node.inputs)!r}"
                 )
             return
         if any(isinstance(type, Quantized) for type in reads):
             raise ProgramError(f"{node.output} runs in float but reads integers")
         if node.output not in self.islands and node.output not in self._leaving:
             raise ProgramError(f"{node.output} runs in float and is not named as an island")
-
-    def _verify_island(self, node: Node) -> None:
-        if isinstance(node.op, Opaque):
-            try:
-                node.op.check()
-            except GraphError as error:
-                raise ProgramError(f"{node.output}: {error}") from error
 
     @cached_property
     def _leaving(self) -> frozenset[str]:
@@ -148,8 +174,7 @@ class Program:
         assert isinstance(node.op, IntegerOp)  # _verify_types says so
         if isinstance(node.op, Table):
             self._verify_table(node, node.op)
-        if isinstance(node.op, MatMul):
-            self._verify_matmul(node)
+        check_reach(self.graph, node)
         if Role.WEIGHT not in node.op.roles(len(node.inputs)):
             return
         x, weight, bias = (self.graph.values[name].params for name in node.inputs[:3])
@@ -159,6 +184,8 @@ class Program:
         expected = (x.scale.to(torch.float64) * weight.scale.to(torch.float64)).to(torch.float32)
         if bias.type != INT32 or not torch.equal(bias.scale, expected):
             raise ProgramError(f"{node.output}: the bias is not int32 at the scale s_x s_w")
+        if self._cannot_overflow(node, x, weight):
+            return
         bound = self.accumulator_range(node).largest
         if bool((bound >= 2.0**31).any()):
             channel = int(bound.argmax())
@@ -166,6 +193,13 @@ class Program:
                 f"{node.output}: the accumulator of channel {channel} can reach {bound.max():.0f}, "
                 "beyond int32; quantize that layer to fewer bits or keep it float"
             )
+
+    def _cannot_overflow(self, node: Node, x: QParams, weight: QParams) -> bool:
+        """True if int32 holds the sums whatever the weights are, which is sooner said."""
+        tensor, bias = (self.graph.constants[name] for name in node.inputs[1:3])
+        terms = tensor.numel() // tensor.shape[0] if tensor.numel() else 0
+        offset = bias.to(torch.float64).abs().max().item() if bias.numel() else 0.0
+        return terms * farthest(x) * farthest(weight) + offset < 2.0**31
 
     def _verify_function(self, node: Node) -> None:
         function: Steps = ()
@@ -175,6 +209,8 @@ class Program:
             function = node.op.function
         if not is_function(function):
             raise ProgramError(f"{node.output}: {function} is no function")
+        if not isinstance(node.op, Table) and not is_defined(function):
+            raise ProgramError(f"{node.output}: {function} is not a number somewhere")
 
     def _verify_table(self, node: Node, op: Table) -> None:
         signature = self.signature(node)
@@ -187,20 +223,6 @@ class Program:
             op.entries(x, signature.output)
         except ProgramError as error:
             raise ProgramError(f"{node.output}: {error}") from error
-
-    def _verify_matmul(self, node: Node) -> None:
-        """As long as the sum is known; beyond that the reference refuses at run time."""
-        length = self.graph.values[node.inputs[0]].shape[-1]
-        largest = [
-            max(params.high - zero_point, zero_point - params.low)
-            for params in self.signature(node).inputs
-            for zero_point in [int(params.zero_point.item())]
-        ]
-        if isinstance(length, int) and length * prod(largest) >= 2**31:
-            raise ProgramError(
-                f"{node.output}: a sum of {length} products of two activations can leave int32; "
-                "keep that layer float"
-            )
 
     def accumulator_range(self, node: Node) -> Range:
         """What the accumulators of each output channel can reach over all possible inputs."""

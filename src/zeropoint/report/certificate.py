@@ -5,12 +5,11 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 
 from zeropoint.atomic import write_text
 from zeropoint.execute.agreement import LARGEST_DIFFERENCE, Count, network_passes
-from zeropoint.render import as_text
+from zeropoint.render import as_text, lines, table
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Certificate:
 
     def __rich__(self) -> RenderableType:
         title = f"{self.model or 'program'} {self.digest[:12]}, {self.samples} samples"
-        table = Table(
+        head = (
             "engine",
             "integers",
             "differing",
@@ -104,12 +103,10 @@ class Certificate:
             "decisions flipped",
             "outputs' difference",
             "",
-            title=title,
         )
-        for check in self.checks:
-            table.add_row(check.engine, *_cells(check))
+        rows = [(check.engine, *_cells(check)) for check in self.checks]
         failures = [f"{check.engine}: {check.failure}" for check in self.checks if check.failure]
-        return Group(table, *failures)
+        return lines(table(head, rows, title=title), *failures)
 
     def __str__(self) -> str:
         return as_text(self.__rich__())

@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from torch import Tensor, nn
 
 from zeropoint.batches import first_and_all, input_names, inputs_of, labels_of
@@ -20,7 +19,7 @@ from zeropoint.model import QuantizedModel
 from zeropoint.observe.error import sqnr_db
 from zeropoint.program.coverage import Coverage
 from zeropoint.progress import Progress, silent
-from zeropoint.render import as_text
+from zeropoint.render import as_text, lines, table
 from zeropoint.report.latency import interleaved
 from zeropoint.report.size import float_bytes, program_bytes
 
@@ -79,21 +78,23 @@ class Comparison:
         return data
 
     def __rich__(self) -> RenderableType:
-        table = Table("", "float32", "int8", "", title=f"float against int8 ({self.engine})")
+        rows: list[tuple[str, ...]] = []
         if self.float_accuracy is not None and self.int8_accuracy is not None:
             change = 100 * (self.int8_accuracy - self.float_accuracy)
             cells = (_percent(self.float_accuracy), _percent(self.int8_accuracy), f"{change:+.2f}")
-            table.add_row(f"accuracy on {self.samples:,} samples", *cells)
+            rows.append((f"accuracy on {self.samples:,} samples", *cells))
         if self.flips is not None:
-            table.add_row("  right in int8 only / in float only", "", "", _flips(self.flips))
+            rows.append(("  right in int8 only / in float only", "", "", _flips(self.flips)))
         if self.agreement is not None:
-            table.add_row("same decision", "", "", _percent(self.agreement))
-        table.add_row("SQNR of the output", "", "", f"{self.sqnr_db:.1f} dB")
+            rows.append(("same decision", "", "", _percent(self.agreement)))
+        rows.append(("SQNR of the output", "", "", f"{self.sqnr_db:.1f} dB"))
         ratio = f"{self.float_bytes / self.int8_bytes:.2f}x smaller"
-        table.add_row("size on disk", _size(self.float_bytes), _size(self.int8_bytes), ratio)
+        rows.append(("size on disk", _size(self.float_bytes), _size(self.int8_bytes), ratio))
         for batch in sorted(self.latency.get("int8", {})):
-            table.add_row(f"latency, batch {batch}", *_latency(self.latency, batch))
-        return Group(table, *filter(None, [self.warning]), self.coverage)
+            rows.append((f"latency, batch {batch}", *_latency(self.latency, batch)))
+        title = f"float against int8 ({self.engine})"
+        head = ("", "float32", "int8", "")
+        return lines(table(head, rows, title=title), self.warning, self.coverage)
 
     @property
     def warning(self) -> str:

@@ -55,16 +55,19 @@ def verify(
     *,
     files: Sequence[str | Path] = (),
     samples: int = 64,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> Certificate:
     """Compare engines (by default every usable one but the reference) and exported files.
+
+    A .pt2 file may run code when it is loaded: it is, if you say that you `trust` the files.
 
     An engine or a file that cannot run this program is told in its row. EngineError for the name
     of an engine that does not exist, CalibrationError for data that do not fit the model.
     """
     program, report = q.program, progress or silent
     checks = [_engine_check(program, name) for name in _chosen(engines)]
-    checks += [_file_check(program, path) for path in files]
+    checks += [_file_check(program, path, trust) for path in files]
     reference, done = Reference(program), 0
     for inputs in _batches(program, loader, samples):
         seen: dict[str, Any] = {}
@@ -190,10 +193,10 @@ def _engine_check(program: Program, name: str) -> _Check:
         return _Check(name, program, None, (), failure=str(error))
 
 
-def _file_check(program: Program, path: str | Path) -> _Check:
+def _file_check(program: Program, path: str | Path, trust: bool) -> _Check:
     """A file shows its outputs only; its operators are those of the engine that runs it."""
     try:
-        return _Check(Path(path).name, program, open_file(program, path), ())
+        return _Check(Path(path).name, program, open_file(program, path, trust=trust), ())
     except ZeropointError as error:
         return _Check(Path(path).name, program, None, (), failure=str(error))
 

@@ -1,9 +1,11 @@
 """What a module in training is put together from: places for weights, and fake quantizers.
 
-Weights that are folded before training become parameters: in the place of the user's weight, with a
-bias beside it, or in the child `folded` where there is no such place.
+Weights that are folded before training become parameters in the place of the user's weight, with a
+bias beside it. Those that are computed of several of the user's tensors, or read by several layers,
+are not: they are computed in each step, by the running statistics.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,6 +16,7 @@ from zeropoint.arithmetic.granularity import PerTensor
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.assign import Assignment
 from zeropoint.calibrate import weight_grid
+from zeropoint.capture.tape import Computation, Tape, fixed
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.op import Grid, IntegerOp, Role
 from zeropoint.ops.dropout import Dropout
@@ -23,10 +26,17 @@ from zeropoint.train.batch_norm import Folded, Live, Way
 from zeropoint.train.layers import Layer, constants_of, layers_of, weighted
 from zeropoint.train.method import Method, Start
 from zeropoint.train.step import Setting, quantizer_key
-from zeropoint.train.tensors import names_of, put, tensor_at
+from zeropoint.train.tensors import (
+    COMPUTATIONS,
+    follow,
+    is_computed,
+    names_of,
+    put,
+    tensor_at,
+)
 
-QUANTIZERS, FOLDED = "fake_quantizers", "folded"
-"""The children beside the user's own: the grids, and folded weights that have no other place."""
+QUANTIZERS = "fake_quantizers"
+"""The child beside the user's own: the grids."""
 
 
 @dataclass(frozen=True)
@@ -48,40 +58,101 @@ class Weights:
 
 
 def place_weights(
-    root: nn.Module, captured: Graph, simplified: Callable[[Graph], Graph], way: Way
+    root: nn.Module, captured: Graph, simplified: Callable[[Graph], Graph], way: Way, tape: Tape
 ) -> Weights:
-    """The layers of the training graph; what is folded already becomes a parameter of `root`."""
-    graph, found = simplified(captured), layers_of(captured, simplified, root)
+    """The layers of the training graph; what is folded already becomes a parameter of `root`.
+
+    Any other constant that is made of the user's tensors is computed from them in each step.
+    """
+    with torch.no_grad(), tape:
+        graph = simplified(captured)
+    computations = _computations(root, captured, graph, tape)
+    follow(root, computations)
+    found = layers_of(captured, simplified, root)
+    readers = _readers(graph, computations)
     layers: dict[str, Layer] = {}
     folded: dict[str, str] = {}
-    taken: set[str] = set()
     for node in weighted(graph):
         layer, constants = found.get(node.output), constants_of(node)
+        weight, bias = constants[Role.WEIGHT], constants[Role.BIAS]
         if layer is not None and (layer.norm is None or not isinstance(way, Folded)):
             layers[node.output] = layer
-            continue
-        places = _places(root, layer, constants, taken)
-        for role, place in places.items():
-            put(root, place, graph.constants[constants[role]])
-            folded[constants[role]] = place
-        taken.add(places[Role.WEIGHT])
-        layers[node.output] = Layer(places[Role.WEIGHT], places[Role.BIAS], norm=None)
-    if isinstance(way, Folded):
-        for path in {layer.norm for layer in found.values() if layer.norm is not None}:
-            parent, _, name = path.rpartition(".")
-            setattr(root.get_submodule(parent), name, nn.Identity())
+        elif layer is not None and _may_be_replaced(root, layer, weight, bias, readers):
+            layers[node.output] = _folded(root, graph, layer, weight, bias, computations)
+            folded |= dict(zip((weight, bias), _own(layers[node.output]), strict=True))
+        else:
+            layers[node.output] = Layer(weight, bias, norm=None)
+    known = names_of(root) | folded.keys()
+    of_layers = {n for layer in layers.values() for n in (layer.weight, layer.bias) if n}
+    rest = {n: fixed(t) for n, t in graph.constants.items() if n in of_layers - known}
+    follow(root, computations | rest)
     return Weights(layers, folded)
 
 
-def _places(
-    root: nn.Module, layer: Layer | None, constants: Mapping[Role, str], taken: set[str]
-) -> dict[Role, str]:
-    own = None if layer is None else layer.weight
-    if own is not None and own not in taken and own.endswith(".weight"):
-        return {Role.WEIGHT: own, Role.BIAS: own.removesuffix("weight") + "bias"}
-    if FOLDED not in dict(root.named_children()):
-        root.add_module(FOLDED, nn.Module())
-    return {role: f"{FOLDED}.{quantizer_key(name)}" for role, name in constants.items()}
+def _computations(
+    root: nn.Module, captured: Graph, graph: Graph, tape: Tape
+) -> dict[str, Computation]:
+    """How the constants of both graphs come of the user's real tensors, where they are others."""
+    own, found = names_of(root), {}
+    for name, tensor in {**graph.constants, **captured.constants}.items():
+        computation = tape.computation(tensor) if tensor.is_floating_point() else None
+        if computation is None or not computation.names <= own:
+            continue
+        if not (computation.is_the_tensor_itself and name in own):
+            found[name] = computation
+    return found
+
+
+def _readers(graph: Graph, computations: Mapping[str, Computation]) -> Counter[str]:
+    """How many nodes read each of the user's tensors."""
+    readers: Counter[str] = Counter()
+    for node in graph.nodes:
+        names = [name for name in node.inputs if name in graph.constants]
+        made = (computations[name].names if name in computations else {name} for name in names)
+        readers.update(set().union(*made))
+    return readers
+
+
+def _may_be_replaced(
+    root: nn.Module, layer: Layer, weight: str, bias: str, readers: Mapping[str, int]
+) -> bool:
+    """True if nothing but this layer is made of the user's weight and of its batch norm."""
+    own = layer.weight
+    if own is None or not own.endswith(".weight") or is_computed(root, own):
+        return False
+    made = root.__dict__[COMPUTATIONS]
+    sources = {n for name in (weight, bias) if name in made for n in made[name].names}
+    return all(readers[name] == 1 for name in sources)
+
+
+def _folded(
+    root: nn.Module,
+    graph: Graph,
+    layer: Layer,
+    weight: str,
+    bias: str,
+    computations: Mapping[str, Computation],
+) -> Layer:
+    """The layer with its batch norm folded, in the place of the user's; frozen as the user's."""
+    assert layer.weight is not None  # _may_be_replaced says so
+    assert layer.norm is not None  # without one there is nothing to fold
+    places = layer.weight, layer.weight.removesuffix("weight") + "bias"
+    own = dict(root.named_parameters(remove_duplicate=False))
+    from_weight = own[layer.weight].requires_grad
+    from_others = any(
+        own[name].requires_grad for name in computations[bias].names & own.keys() - {layer.weight}
+    )
+    put(root, places[0], graph.constants[weight], is_trained=from_weight)
+    put(root, places[1], graph.constants[bias], is_trained=from_others)
+    parent, _, name = layer.norm.rpartition(".")
+    setattr(root.get_submodule(parent), name, nn.Identity())
+    return Layer(*places, norm=None)
+
+
+def _own(layer: Layer) -> tuple[str, str]:
+    assert layer.weight is not None  # _folded makes both
+    assert layer.bias is not None
+    return layer.weight, layer.bias
 
 
 def place_quantizers(

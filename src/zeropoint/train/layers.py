@@ -8,6 +8,7 @@ passes are torch code, so autograd knows.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -112,9 +113,14 @@ def _is_batch_norm(model: nn.Module, path: str) -> bool:
 
 def _sources(tensor: Tensor, names: Mapping[int, str]) -> set[str]:
     """The names of the leaves that the tensor was computed from."""
+    return {names[id(leaf)] for leaf in leaves_of(tensor) if id(leaf) in names}
+
+
+def leaves_of(tensor: Tensor) -> set[Any]:
+    """What gets gradients where the tensor does: tensors by identity, parameters mostly."""
     if tensor.is_leaf:
-        return {names[id(tensor)]} if id(tensor) in names else set()
-    found: set[str] = set()
+        return {tensor} if tensor.requires_grad else set()
+    found = set()
     pending, visited = [tensor.grad_fn], set()
     while pending:
         function = pending.pop()
@@ -122,7 +128,7 @@ def _sources(tensor: Tensor, names: Mapping[int, str]) -> set[str]:
             continue
         visited.add(function)
         leaf = getattr(function, "variable", None)
-        if isinstance(leaf, torch.Tensor) and id(leaf) in names:
-            found.add(names[id(leaf)])
+        if isinstance(leaf, torch.Tensor):
+            found.add(leaf)
         pending.extend(following for following, _ in function.next_functions)
     return found

@@ -32,6 +32,14 @@ from zeropoint.train.method import FakeQuantizer, Method, Start, fixed, frozen
 LEAST_SHARE = 1 / 64
 """The scale stays positive: at least this share of the one that training began with."""
 
+MOST_UNUSED = 2.0
+"""From `calibrated_bits` on the scale of a weight is at most so many times what covers it all.
+
+Beyond, it only loses precision; where one step of the optimizer throws it far beyond, all of the
+weight rounds to zero, and nothing is left that could bring it back. Weights that batch norms
+normalize are thrown so when they are young: their gradients go with 1 / |w|.
+"""
+
 
 @dataclass(frozen=True)
 class LearnedStep(Method):
@@ -82,6 +90,7 @@ class LearnedGrid(FakeQuantizer):
             self.change.zero_()
             if self.shift is not None:
                 self.shift.zero_()
+        self._is_bounded = start.is_weight and start.params.type.bits >= self._calibrated_bits
         self._is_whole_weight = start.is_weight and self.axis is None
         self.settle()
 
@@ -92,15 +101,31 @@ class LearnedGrid(FakeQuantizer):
 
     def grid(self, x: Tensor) -> QParams:
         """The grid as it is now."""
-        return frozen(self._scale(1.0), self._whole_zero_point(), self)
+        change = self._within(x) if self._is_bounded else self.change
+        scale = _scaled(change, self.initial)
+        return frozen(scale, self._whole_zero_point(), self)
 
     def forward(self, x: Tensor, *, after_relu: bool = False) -> Tensor:
         """The real numbers on the grid."""
+        if self.training and self._is_bounded:
+            with torch.no_grad():
+                self.change.copy_(self._within(x))
         count = x.numel() / (1 if self._is_whole_weight else x.shape[self.axis or 0])
         damping = (max(count, 1.0) * self.high) ** -0.5
         zero_point = self.fixed_zero_point
         moving = self._zero_point(damping) if zero_point is None else zero_point
         return self.on_grid(x, self._scale(damping), moving, after_relu=after_relu)
+
+    def _within(self, weight: Tensor) -> Tensor:
+        """The change, brought back where it leaves most codes unused."""
+        rows = weight.detach().reshape(1 if self.axis is None else weight.shape[0], -1)
+        change = self.change.detach()
+        low, high = (end.to(change) for end in torch.aminmax(rows, dim=1))
+        both = torch.maximum(-low, high)
+        span = 2 * both if self.symmetric else high.clamp(min=0) - low.clamp(max=0)
+        span = span.reshape(change.shape)
+        most = MOST_UNUSED * span / ((self.high - self.low) * self.initial) - 1
+        return torch.where(span > 0, torch.minimum(change, most), change)
 
     def _scale(self, damping: float) -> Tensor:
         scale: Tensor = _Scale.apply(  # type: ignore[no-untyped-call]  # torch's
@@ -128,14 +153,18 @@ class _Scale(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, change: Tensor, initial: Tensor, damping: Tensor) -> Tensor:
         ctx.save_for_backward(initial, damping)
-        # In float32 whatever the module's dtype: the program's scale has no more bits.
-        share = (1 + change.to(torch.float32)).clamp(min=LEAST_SHARE)
-        return (initial.to(torch.float32) * share).to(initial.dtype)
+        return _scaled(change, initial)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         initial, damping = ctx.saved_tensors
         return gradients[0] * damping / initial, None, None
+
+
+def _scaled(change: Tensor, initial: Tensor) -> Tensor:
+    """In float32 whatever the module's dtype: the program's scale has no more bits."""
+    share = (1 + change.to(torch.float32)).clamp(min=LEAST_SHARE)
+    return (initial.to(torch.float32) * share).to(initial.dtype)
 
 
 class _ZeroPoint(torch.autograd.Function):

@@ -5,7 +5,9 @@ the roundings. In eval mode the module is the program that `convert` would make 
 the reference executor without gradients: what is evaluated is what will run, integer by integer.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +17,8 @@ from torch import Tensor, nn
 from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams, broadcast
 from zeropoint.batches import input_names
 from zeropoint.calibrate import derive
+from zeropoint.capture.evaluating import evaluating
+from zeropoint.capture.tape import Tape
 from zeropoint.distributed import largest
 from zeropoint.errors import TrainingError
 from zeropoint.execute.reference import Reference
@@ -28,8 +32,9 @@ from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.pipeline import Calibrated, simplified
 from zeropoint.plan import Own, Plan
 from zeropoint.program.program import Program
+from zeropoint.recipe import Recipe
+from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.train.assembly import (
-    FOLDED,
     QUANTIZERS,
     Training,
     on_cpu,
@@ -40,11 +45,11 @@ from zeropoint.train.assembly import (
 )
 from zeropoint.train.batch_norm import factor_and_offset
 from zeropoint.train.checkpoint import differences
-from zeropoint.train.layers import constants_of, weighted
+from zeropoint.train.layers import Layer, constants_of, leaves_of, weighted
 from zeropoint.train.method import FakeQuantizer
 from zeropoint.train.moving_range import MovingGrid
 from zeropoint.train.step import Step
-from zeropoint.train.tensors import adopt, names_of, tensor_at
+from zeropoint.train.tensors import USERS, adopt, is_computed, names_of, tensor_at
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -69,7 +74,7 @@ class QuantizationAware(nn.Module):
     steps: Tensor
     frozen: Tensor
 
-    def __init__(self, model: nn.Module, made: Calibrated, training: Training) -> None:
+    def __init__(self, model: nn.Module, made: Calibrated, training: Training, tape: Tape) -> None:
         super().__init__()
         self.made, self.how = made, training
         self.input_names = input_names(model)
@@ -77,13 +82,16 @@ class QuantizationAware(nn.Module):
         self._snapshot: tuple[list[int], Snapshot] | None = None
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("frozen", torch.zeros(2, dtype=torch.bool))  # batch norms, ranges
-        adopt(self, model, (QUANTIZERS, FOLDED))
-        self._weights = place_weights(self, made.captured, self._simplified, training.batch_norm)
+        adopt(self, model, (QUANTIZERS,))
+        way = training.batch_norm
         self._graph = self._simplified(made.captured)
-        self._setting = place_quantizers(self, self._graph, self._weights, made, training)
+        with self._without_modes():
+            self._weights = place_weights(self, made.captured, self._simplified, way, tape)
+            self._setting = place_quantizers(self, self._graph, self._weights, made, training)
+            trained = self._read()
         self._steps = [Step(self._setting, node, spent) for node, spent in self._graph.last_uses]
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and self._is_read(name, parameter))
+        for parameter in self.parameters():
+            parameter.requires_grad_(parameter in trained)
         self.training = model.training
         self.get_submodule(QUANTIZERS).train(model.training)
 
@@ -120,11 +128,23 @@ class QuantizationAware(nn.Module):
     # --- modes -----------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> "QuantizationAware":
-        """Set the mode; batch norms that were frozen stay in eval mode."""
+        """Set the mode as the user's model does; batch norms that were frozen stay in eval mode."""
         self._snapshot = None  # tensors may have been written behind autograd's back
-        super().train(mode)
+        self._users().train(mode)  # its class may have a train() of its own
+        self.training = mode
         self._keep_frozen()
         return self
+
+    def _users(self) -> nn.Module:
+        model = self.__dict__[USERS]
+        assert isinstance(model, nn.Module)  # adopt() has put it there
+        return model
+
+    @contextmanager
+    def _without_modes(self) -> Iterator[None]:
+        """Weights as inference has them: no power iteration goes on. Modes are put back."""
+        with evaluating(self), evaluating(self._users()):
+            yield
 
     def freeze(self, *, batch_norm: bool = False, ranges: bool = False) -> None:
         """Keep running statistics, or the ranges of activations, where they are."""
@@ -158,6 +178,36 @@ class QuantizationAware(nn.Module):
             self._quantizer(self._setting.weights[output]).begin(start)
         self.made = made
 
+    def take_back_shifts(self, recipe: Recipe) -> None:
+        """Let biases make up for what the rounding of weights shifts, as quantize() does.
+
+        Where a batch norm follows its running mean does, which is that of the rounded path from
+        here on. Biases that are frozen, computed, or read by several layers stay.
+        """
+        graph, plan = self.trained()
+        corrected = correct_biases(graph, plan, self.made.observations, recipe)
+        users = Counter(name for layer in self._weights.layers.values() for name in _ends(layer))
+        for node in weighted(graph):
+            name, layer = constants_of(node)[Role.BIAS], self._weights.layers.get(node.output)
+            before, after = graph.constants[name], corrected.constants[name]
+            if before is after or layer is None or layer.weight is None:
+                continue
+            if all(users[end] == 1 for end in _ends(layer)):
+                self._shift(layer, after - before)
+
+    @torch.no_grad()
+    def _shift(self, layer: Layer, by: Tensor) -> None:
+        if layer.norm is not None:
+            norm = self.get_submodule(layer.norm)
+            mean = norm.running_mean
+            assert isinstance(mean, Tensor)  # layers_of() says so
+            factor, _ = factor_and_offset(norm, None)
+            mean.sub_(torch.where(factor == 0, 0.0, by.to(mean) / factor))
+        elif layer.bias is not None and not is_computed(self, layer.bias):
+            bias = tensor_at(self, layer.bias)
+            if isinstance(bias, nn.Parameter) and bias.requires_grad:
+                bias.add_(by.to(bias))
+
     # --- state -----------------------------------------------------------------------------------
 
     def load_state_dict(
@@ -174,16 +224,17 @@ class QuantizationAware(nn.Module):
         self._keep_frozen()
         return report
 
-    def _is_read(self, name: str, parameter: nn.Parameter) -> bool:
-        """False for a parameter that the captured inference does not use, as of auxiliary heads."""
-        if name.startswith(QUANTIZERS):
-            return True
-        read = set(self._setting.constants.values())
+    def _read(self) -> set[nn.Parameter]:
+        """The parameters to train: the user's as far as inference uses them, and the grids'."""
+        names = set(self._setting.constants.values())
         for layer in self._weights.layers.values():
-            read |= {layer.weight or "", layer.bias or ""}
-            read |= {f"{layer.norm}.weight", f"{layer.norm}.bias"}
-        # A tensor may have several names.
-        return any(tensor_at(self, known) is parameter for known in read & names_of(self))
+            names |= {name for name in (layer.weight, layer.bias) if name is not None}
+            names |= {f"{layer.norm}.weight", f"{layer.norm}.bias"}
+        found: set[nn.Parameter] = set()
+        with torch.enable_grad():
+            for name in names & names_of(self):
+                found |= leaves_of(tensor_at(self, name))
+        return found | set(self.get_submodule(QUANTIZERS).parameters())
 
     # --- what is not finite ----------------------------------------------------------------------
 
@@ -262,7 +313,7 @@ class QuantizationAware(nn.Module):
     def trained(self) -> tuple[Graph, Plan]:
         """The float graph with the weights as they are, and the plan of the grids as they are."""
         made = self.made
-        with torch.no_grad():
+        with torch.no_grad(), self._without_modes():
             graph = remove_dropout(self.current_graph())
             none, grids = torch.empty(0), self._setting.grids
             activations = {
@@ -288,12 +339,23 @@ class QuantizationAware(nn.Module):
         own = {name: on_cpu(tensor_at(self, at)) for name, at in self._weights.folded.items()}
         return replace(graph, constants={**graph.constants, **own})
 
+    def folded_names(self) -> set[str]:
+        """The names under which folded tensors stand in the place of the user's."""
+        return set(self._weights.folded.values())
+
     def weight_quantizers(self) -> list[str]:
         """The outputs of the layers whose weights are quantized, for `weight_and_grid`.
 
-        Of layers that share a weight and its grid, the last.
+        Of layers that share a weight and its grid, the last; none whose weights are computed.
         """
-        return list({key: output for output, key in self._setting.weights.items()}.values())
+        layers = self._weights.layers
+        return list(
+            {
+                key: output
+                for output, key in self._setting.weights.items()
+                if not is_computed(self, layers[output].weight or "")
+            }.values()
+        )
 
     def weight_and_grid(self, output: str) -> tuple[Tensor, QParams]:
         """A layer's own weight as it is trained, and its grid before any fold.
@@ -334,6 +396,11 @@ class QuantizationAware(nn.Module):
     def _simplified(self, captured: Graph) -> Graph:
         wide = any(isinstance(node.op, Requantize) for node in self.made.graph.nodes)
         return simplified(captured, self.made.target, for_training=True, wide_residuals=wide)
+
+
+def _ends(layer: Layer) -> tuple[str, ...]:
+    """What a shift of the layer's results would be taken from."""
+    return tuple(name for name in (layer.norm, layer.bias) if name is not None)
 
 
 def _finite(values: Iterable[Any]) -> bool:

@@ -205,7 +205,9 @@ class Step:
         operands = self._operands(root, live)
         module = _module(root, self.node.origin.layer)
         is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        y: Tensor = module(operands[0]) if is_norm and module else self.node.op.run(*operands)
+        y: Tensor = (
+            module.forward(operands[0]) if is_norm and module else self.node.op.run(*operands)
+        )
         return y
 
 
@@ -216,7 +218,7 @@ def _constant(setting: Setting, root: nn.Module, name: str) -> Tensor:
 
 
 def _called(module: nn.Module, x: Tensor) -> Tensor:
-    y: Tensor = module(x)
+    y: Tensor = module.forward(x)  # not its hooks: what they do is in the graph
     return y
 
 
@@ -271,4 +273,6 @@ def _clamped(y: Tensor, low: float | None, high: float | None) -> Tensor:
     """A clamp that leaves y as it is: the fake quantizer behind it keeps what it needs itself."""
     if low is None and high is None:
         return y
+    if low is not None and high is not None:  # as ReLU6: no gradient at the bounds themselves
+        return nn.functional.hardtanh(y, low, high)
     return y.relu() if (low, high) == (0.0, None) else y.clamp(low, high)

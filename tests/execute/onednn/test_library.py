@@ -1,6 +1,7 @@
 """oneDNN inside torch: found, or done without."""
 
 import ctypes
+from ctypes import c_void_p
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from tests.conformance.draft import Draft
 from zeropoint.arithmetic.integer import UINT8
 from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.execute.onednn import OneDnn, executor, library, why_unusable
-from zeropoint.execute.onednn.library import Library, OneDnnError, find_library
+from zeropoint.execute.onednn.descriptors import c_array
+from zeropoint.execute.onednn.library import Handle, Library, OneDnnError, find_library
 from zeropoint.execute.reference import Reference
 from zeropoint.ops.conv import Conv2d
 
+BY_STRIDES = "memory_desc_create_with_strides"
 GRID = per_tensor(0.0173, 100, UINT8)
 
 
@@ -34,19 +37,41 @@ def test_there_is_one_library_a_process(found: Library) -> None:
     assert find_library() is found
 
 
+def test_an_object_is_destroyed_with_the_last_that_refers_to_it(found: Library) -> None:
+    destroyed: list[int] = []
+
+    def descriptor() -> Handle:
+        handle = found.create("memory_desc", 1, c_array([3]), 5, c_array([1]), by=BY_STRIDES)
+        destroy = handle.destroy
+        assert destroy is not None
+
+        def counted(which: c_void_p) -> int:
+            destroyed.append(destroy(which))
+            return destroyed[-1]
+
+        handle.destroy = counted
+        return handle
+
+    first, second = descriptor(), descriptor()
+    also = first
+    del first, second
+    assert destroyed == [0]
+    del also
+    assert destroyed == [0, 0]
+
+
 def test_a_refused_call_is_an_error_with_its_status(found: Library) -> None:
     with pytest.raises(OneDnnError, match="dnnl_memory_desc_create_with_tag returned status 2"):
         # 99 dimensions are more than oneDNN knows.
         found.create("memory_desc", 99, None, 5, 1, by="memory_desc_create_with_tag")
 
 
-def test_what_was_made_can_be_destroyed(found: Library) -> None:
+def test_what_was_made_can_be_asked_for_its_size(found: Library) -> None:
     sizes, strides = (ctypes.c_int64 * 2)(3, 4), (ctypes.c_int64 * 2)(4, 1)
     description = found.create(
         "memory_desc", 2, sizes, 5, strides, by="memory_desc_create_with_strides"
     )
     assert found.md_size(description) == 12
-    found.call("memory_desc_destroy", description)
 
 
 def test_another_major_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,6 @@ def test_what_moves_follows_the_size_of_the_image(
             lambda y: F.pad(y, (0, y.shape[3] // 2, 0, 0), mode="circular"),
             "circular padding by amounts that only the run knows",
         ),
-        (nn.AdaptiveMaxPool2d(3), "adaptive max pooling of images of any size"),
         (
             nn.ConvTranspose2d(4, 2, 3, dilation=2, output_padding=1),
             r"output_padding=\(1, 1\) with a stride of \(1, 1\)",

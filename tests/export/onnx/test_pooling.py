@@ -29,6 +29,8 @@ def case_of(pool: nn.Module, size: int) -> Case:
     "pool",
     [
         nn.AdaptiveAvgPool2d(3),
+        nn.AdaptiveMaxPool2d(3),
+        nn.AdaptiveMaxPool2d((1, 4)),
         nn.AdaptiveAvgPool2d((5, 2)),
         nn.AvgPool2d(3, 2, 1),
         nn.AvgPool2d(3, 2, ceil_mode=True),

@@ -36,7 +36,7 @@ def test_sizes_are_computed_as_python_does(function: str, a: int, b: int) -> Non
     if 5040 % int(draft.real[size.name]):
         return
     y = draft.emit(Reshape((COMPUTED, INFER)), x, size, params=x.params)
-    case = draft.case(y)
+    case = draft.case(y, verified=False)  # the batch is one of its sizes
     (found,) = run_model(to_onnx(case.program), case)
     assert torch.equal(found, Reference(case.program).run(case.inputs)[0])
 

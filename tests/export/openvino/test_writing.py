@@ -8,7 +8,7 @@ from torch import nn
 from tests.nets import Gated, Islands, MobileNetLike, Residual, images, lowered, seeded
 from zeropoint.capture import capture
 from zeropoint.errors import FileError
-from zeropoint.execute.openvino import OpenVino, why_unusable
+from zeropoint.execute.openvino import OpenVinoFile, why_unusable
 from zeropoint.execute.reference import Reference
 from zeropoint.export import export
 from zeropoint.export.openvino import to_openvino
@@ -48,7 +48,7 @@ def test_the_file_gives_what_the_reference_gives(net: type[nn.Module], tmp_path:
     program, path = program_of(net()), tmp_path / "model.xml"
     export(program, path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.bin", "model.xml"]
-    executor = OpenVino(program, path=path)
+    executor = OpenVinoFile(path)
     for count, size in ((1, 8), (3, 8), (2, 12)):
         x = images(count, size=size, seed=1)
         (found,), (expected,) = executor.run([x]), Reference(program).run([x])

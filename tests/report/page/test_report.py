@@ -11,6 +11,7 @@ import zeropoint as zp
 from tests.nets import Residual, images, seeded
 from zeropoint.errors import FileError
 from zeropoint.model import QuantizedModel
+from zeropoint.render import as_text
 from zeropoint.report.page import report as module
 from zeropoint.report.page.report import Report, report
 
@@ -54,7 +55,7 @@ def test_the_data_hold_the_same_numbers(written: Report) -> None:
 
 def test_it_prints_the_verdict_and_where_the_page_is(written: Report) -> None:
     assert "accuracy" in str(written)
-    assert f"Wrote {written.page}" in written.__rich__().plain
+    assert f"Wrote {written.page}" in as_text(written.__rich__())
     assert "[report]" in str(written)
 
 

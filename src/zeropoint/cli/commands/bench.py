@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from rich.table import Table
+from rich.table import Table  # the type alone
 from torch import Tensor
 
 import zeropoint as zp
@@ -16,6 +16,7 @@ from zeropoint.cli.options import (
     WeightsOption,
 )
 from zeropoint.cli.output import show
+from zeropoint.render import table
 from zeropoint.report.compare import measure_latency
 from zeropoint.source import load_model
 
@@ -47,7 +48,7 @@ def random_inputs(quantized: zp.QuantizedModel) -> tuple[Tensor, ...]:
 
 def latency_table(latency: Mapping[str, Mapping[int, float]]) -> Table:
     batches = sorted(next(iter(latency.values())))
-    table = Table("", *(f"batch {batch}" for batch in batches), title="median latency")
-    for name, milliseconds in latency.items():
-        table.add_row(name, *(f"{milliseconds[batch]:.2f} ms" for batch in batches))
-    return table
+    rows = [
+        (name, *(f"{took[batch]:.2f} ms" for batch in batches)) for name, took in latency.items()
+    ]
+    return table(("", *(f"batch {batch}" for batch in batches)), rows, title="median latency")

@@ -7,7 +7,7 @@ import typer
 
 from zeropoint.atomic import check_writable
 from zeropoint.cli.options import JsonOption
-from zeropoint.cli.output import emit_json, stdout
+from zeropoint.cli.output import emit_json, say
 from zeropoint.cli.progress_bars import progress_bars
 from zeropoint.demo import demonstrate
 
@@ -24,9 +24,8 @@ def demo(
     if as_json:
         emit_json({**shown.comparison.to_dict(), "reloaded_is_equal": shown.reloaded_is_equal})
         return
-    console = stdout()
-    console.print(shown.comparison)
-    console.print(
+    say(shown.comparison)
+    say(
         "Saved, and reloaded without the model's class: the outputs are "
         + ("equal." if shown.reloaded_is_equal else "NOT equal.")
     )

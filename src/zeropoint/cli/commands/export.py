@@ -8,7 +8,7 @@ import typer
 
 import zeropoint as zp
 from zeropoint.cli.options import FileArgument, JsonOption
-from zeropoint.cli.output import emit_json, megabytes, stdout
+from zeropoint.cli.output import emit_json, megabytes, say
 
 
 class Form(enum.StrEnum):
@@ -57,9 +57,8 @@ def export(
     if as_json:
         emit_json({"files": written})
         return
-    console = stdout()
     for path, size in written.items():
-        console.print(f"Wrote {path}: {megabytes(size)}", soft_wrap=True, markup=False)
+        say(f"Wrote {path}: {megabytes(size)}", soft_wrap=True)
 
 
 def files_of(out: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import typer
 
 import zeropoint as zp
 from zeropoint.cli.options import FileArgument, JsonOption
-from zeropoint.cli.output import emit_json, pairs, stdout
+from zeropoint.cli.output import emit_json, pairs, say
 from zeropoint.plan import Plan
 
 
@@ -28,7 +28,7 @@ def inspect(
             }
         )
         return
-    stdout().print(pairs(quantized.provenance), quantized.coverage(), quantized.plan)
+    say(pairs(quantized.provenance), quantized.coverage(), quantized.plan)
     if program:
         typer.echo(str(quantized.program))
 

@@ -17,7 +17,7 @@ from zeropoint.cli.options import (
     SourceArgument,
     WeightsOption,
 )
-from zeropoint.cli.output import emit_json, megabytes, stdout
+from zeropoint.cli.output import emit_json, megabytes, say
 from zeropoint.cli.progress_bars import progress_bars
 from zeropoint.source import load_model
 
@@ -87,10 +87,9 @@ def quantize(
         emit_json({**facts, "coverage": quantized.coverage().to_dict()})
         return
     seconds = sum(quantized.timings.values())
-    console = stdout()
-    console.print(quantized.coverage())
+    say(quantized.coverage())
     sentence = f"Wrote {out}: {megabytes(size)} in {seconds:.1f} s"
-    console.print(sentence, soft_wrap=True, markup=False)
+    say(sentence, soft_wrap=True)
 
 
 def recipe_of(

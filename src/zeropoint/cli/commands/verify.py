@@ -28,6 +28,9 @@ def verify(
         list[Path] | None,
         typer.Option(metavar="MODEL", help="What export wrote; may be repeated"),
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load .pt2 files, which may run code that is in them")
+    ] = False,
     samples: Annotated[int, typer.Option(help="Images to compare on")] = 64,
     out: Annotated[
         Path | None, typer.Option("--out", help="Save the certificate here, as JSON")
@@ -47,6 +50,7 @@ def verify(
             None if engines is None else [name for name in engines.split(",") if name],
             files=exported or [],
             samples=samples,
+            trust=trust,
             progress=progress,
         )
     if out is not None:

@@ -1,16 +1,15 @@
 """What a primitive is made with besides its shapes: scales, zero points, post-operations."""
 
 from collections.abc import Iterable
-from ctypes import c_void_p
 
-from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.library import Handle, Library
 from zeropoint.execute.onednn.post_ops import PostOp
 
 USER = 1
 
 
 class Attributes:
-    """The attributes, for as long as the primitive is being made.
+    """The attributes, which the primitive copies when it is made.
 
     Temporary memory is the caller's: what the library keeps with a primitive, two threads that run
     it would share.
@@ -41,16 +40,9 @@ class Attributes:
         """Any other post-operation, by its name in oneDNN."""
         self._library.call(f"post_ops_append_{name}", self._post, *arguments)
 
-    def __enter__(self) -> "Attributes":
-        return self
-
-    def description(self, by: str, *arguments: object) -> c_void_p:
+    def description(self, by: str, *arguments: object) -> Handle:
         """The description of a primitive of the kind `by`; the attributes come last."""
         self._library.call("primitive_attr_set_post_ops", self._handle, self._post)
         return self._library.create(
             "primitive_desc", *arguments, self._handle, by=f"{by}_primitive_desc_create"
         )
-
-    def __exit__(self, *error: object) -> None:
-        self._library.call("post_ops_destroy", self._post)
-        self._library.call("primitive_attr_destroy", self._handle)

@@ -1,10 +1,10 @@
 """Memory descriptors: where the elements of a tensor lie, and what they are."""
 
 from collections.abc import Sequence
-from ctypes import c_int64, c_void_p
+from ctypes import c_int64
 from typing import Any
 
-from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.library import Handle, Library
 
 F32, S32, S8, U8 = 3, 4, 5, 6
 ANY = 1
@@ -23,7 +23,7 @@ def row_major(shape: Sequence[int]) -> list[int]:
     return strides
 
 
-def strided(library: Library, sizes: Sequence[int], strides: Sequence[int], type: int) -> c_void_p:
+def strided(library: Library, sizes: Sequence[int], strides: Sequence[int], type: int) -> Handle:
     """Elements at these strides."""
     return library.create(
         "memory_desc",
@@ -35,7 +35,7 @@ def strided(library: Library, sizes: Sequence[int], strides: Sequence[int], type
     )
 
 
-def images(library: Library, shape: tuple[int, ...], type: int) -> c_void_p:
+def images(library: Library, shape: tuple[int, ...], type: int) -> Handle:
     """(N, C, ...) in channels_last."""
     strides, step = [0] * len(shape), shape[1]
     strides[1] = 1
@@ -44,17 +44,17 @@ def images(library: Library, shape: tuple[int, ...], type: int) -> c_void_p:
     return strided(library, shape, strides, type)
 
 
-def vector(library: Library, length: int, type: int) -> c_void_p:
+def vector(library: Library, length: int, type: int) -> Handle:
     """One dimension."""
     return strided(library, [length], [1], type)
 
 
-def one_row(library: Library, length: int) -> c_void_p:
+def one_row(library: Library, length: int) -> Handle:
     """float32 (1, length)."""
     return strided(library, [1, length], [length, 1], F32)
 
 
-def any_layout(library: Library, sizes: Sequence[int]) -> c_void_p:
+def any_layout(library: Library, sizes: Sequence[int]) -> Handle:
     """int8 weights in whatever layout the primitive likes best."""
     return library.create(
         "memory_desc", len(sizes), c_array(sizes), S8, ANY, by="memory_desc_create_with_tag"

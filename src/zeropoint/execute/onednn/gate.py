@@ -75,10 +75,10 @@ class Gate(Primitive):
     ) -> Made:
         library = self._library
         source, target = image_layout(library, shape, U8), image_layout(library, shape, U8)
-        with Attributes(library) as attributes:
-            attributes.post_op("binary", ADD, self._row)
-            attributes.functions(self._bounds)
-            ends = (source, self._row, target)
-            description = attributes.description("binary", library.engine, MUL, *ends)
+        attributes = Attributes(library)
+        attributes.post_op("binary", ADD, self._row)
+        attributes.functions(self._bounds)
+        ends = (source, self._row, target)
+        description = attributes.description("binary", library.engine, MUL, *ends)
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, shape, self._constants)
+        return Made(handle, description, source, target, shape, self._constants)

@@ -104,9 +104,9 @@ class Regridding(Primitive):
         library = self._library
         source = strided(library, shape, strides, U8)
         target = strided(library, shape, self._strides, U8)
-        with Attributes(library) as attributes:
-            attributes.grid(SRC, DST)
-            ends = (source, library.engine, target, library.engine)
-            description = attributes.description("reorder", *ends)
+        attributes = Attributes(library)
+        attributes.grid(SRC, DST)
+        ends = (source, library.engine, target, library.engine)
+        description = attributes.description("reorder", *ends)
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, shape, tuple(self._constants))
+        return Made(handle, description, source, target, shape, tuple(self._constants))

@@ -13,6 +13,7 @@ Why: torch's operator builds a descriptor, a hash and a dozen memory objects at 
 import ctypes
 import mmap
 import struct
+from collections.abc import Callable
 from ctypes import POINTER, c_float, c_int, c_int32, c_int64, c_size_t, c_uint, c_void_p
 from functools import cache
 from pathlib import Path
@@ -95,6 +96,16 @@ class Version(ctypes.Structure):
     _fields_ = (("major", c_int), ("minor", c_int), ("patch", c_int))
 
 
+class Handle(c_void_p):
+    """An object of oneDNN, which is destroyed with this."""
+
+    destroy: Callable[[c_void_p], int] | None = None
+
+    def __del__(self) -> None:
+        if self.destroy is not None and self.value is not None:
+            self.destroy(self)
+
+
 class Library:
     """oneDNN's functions by name, and the one engine and stream that everything runs on."""
 
@@ -124,10 +135,11 @@ class Library:
         if status != 0:
             raise OneDnnError(f"dnnl_{name} returned status {status}")
 
-    def create(self, kind: str, *arguments: Any, by: str = "") -> c_void_p:
+    def create(self, kind: str, *arguments: Any, by: str = "") -> Handle:
         """A new object; `by` names the function if it is not dnnl_<kind>_create."""
-        handle = c_void_p()
+        handle = Handle()
         self.call(by or f"{kind}_create", ctypes.byref(handle), *arguments)
+        handle.destroy = self._functions.get(f"{kind}_destroy")
         return handle
 
 

@@ -139,14 +139,14 @@ class Product(Primitive):
         weights = strided(library, [batch, length, columns], [length * columns, *steps], S8)
         kind = U8 if self._narrow else F32
         target = strided(library, output, [rows * columns, columns, 1], kind)
-        with Attributes(library) as attributes:
-            attributes.grid(*((SRC, WEIGHTS, DST) if self._narrow else (SRC, WEIGHTS)))
-            if self._narrow and self._y.high < 255:
-                top = (self._y.high - int(self._y.zero_point)) * self._y.scale.item()
-                attributes.functions([clip(None, top)])
-            ends = (source, weights, None, target)
-            description = attributes.description("matmul", library.engine, *ends)
+        attributes = Attributes(library)
+        attributes.grid(*((SRC, WEIGHTS, DST) if self._narrow else (SRC, WEIGHTS)))
+        if self._narrow and self._y.high < 255:
+            top = (self._y.high - int(self._y.zero_point)) * self._y.scale.item()
+            attributes.functions([clip(None, top)])
+        ends = (source, weights, None, target)
+        description = attributes.description("matmul", library.engine, *ends)
         handle = library.create("primitive", description)
         nothing = torch.empty(0, dtype=torch.int8)
         constants = (*self._constants, (WEIGHTS, weights, nothing))
-        return Made(library, handle, description, source, target, output, constants)
+        return Made(handle, description, source, target, output, constants)

@@ -38,15 +38,15 @@ class MaxPooling(Primitive):
         source, target = images(library, shape, U8), images(library, output, U8)
         after = padding_after(shape[2:], output[2:], self._kernel, w)
         places = (w.stride, self._kernel, [d - 1 for d in w.dilation], w.padding, after)
-        with Attributes(library) as attributes:
-            description = attributes.description(
-                "pooling_forward",
-                library.engine,
-                INFERENCE,
-                MAX_POOLING,
-                source,
-                target,
-                *map(c_array, places),
-            )
+        attributes = Attributes(library)
+        description = attributes.description(
+            "pooling_forward",
+            library.engine,
+            INFERENCE,
+            MAX_POOLING,
+            source,
+            target,
+            *map(c_array, places),
+        )
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, output)
+        return Made(handle, description, source, target, output)

@@ -5,10 +5,8 @@ moves. No address reaches oneDNN before `Primitive` has seen that the tensor is 
 """
 
 import ctypes
-import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from ctypes import c_int, c_void_p
 from dataclasses import dataclass
 from math import prod
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError
 from zeropoint.execute.onednn.layout import empty
-from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.library import Handle, Library
 from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.recent import Recent
 
@@ -38,21 +36,12 @@ class Argument(ctypes.Structure):
 class Made:
     """A primitive for one shape: descriptors of both ends, and the memories that never move."""
 
-    library: Library
-    handle: c_void_p
-    description: c_void_p
-    source: c_void_p
-    target: c_void_p
+    handle: Handle
+    description: Handle
+    source: Handle
+    target: Handle
     output_shape: tuple[int, ...]
-    constants: tuple[tuple[int, c_void_p | int, Tensor], ...] = ()
-
-    def __del__(self, at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
-        if at_exit():  # the modules that would be called may be gone
-            return
-        self.library.call("primitive_destroy", self.handle)
-        self.library.call("primitive_desc_destroy", self.description)
-        for descriptor in (self.source, self.target):
-            self.library.call("memory_desc_destroy", descriptor)
+    constants: tuple[tuple[int, Handle | int, Tensor], ...] = ()
 
 
 class Primitive(ABC):
@@ -92,6 +81,11 @@ class Primitive(ABC):
             raise EngineError(f"a sum of tensors of shape {shape} and {tuple(onto.shape)}")
         bound.execute(x, onto)
         return onto
+
+    def result_shape(self, x: Tensor) -> tuple[int, ...]:
+        """The shape of the result for x."""
+        bound = self._bound(x)
+        return self._output_shape(tuple(x.shape)) if bound is None else bound.made.output_shape
 
     def _output(self, shape: tuple[int, ...]) -> Tensor:
         if len(shape) > 2 and self.output_dtype == torch.uint8:
@@ -148,13 +142,7 @@ class _Bound:
         self._arguments = (Argument * self._count)(*[Argument(*m) for m in objects.items()])
         self._pointer = ctypes.addressof(self._arguments)
 
-    def __del__(self, at_exit: Callable[[], bool] = sys.is_finalizing) -> None:
-        if at_exit():  # the modules that would be called may be gone
-            return
-        for memory in self._by_kind.values():
-            self._library.call("memory_destroy", memory)
-
-    def _object(self, descriptor: c_void_p | int, tensor: Tensor | None) -> c_void_p:
+    def _object(self, descriptor: Handle | int, tensor: Tensor | None) -> Handle:
         address = None if tensor is None else tensor.data_ptr()
         return self._library.create("memory", descriptor, self._library.engine, address)
 

@@ -5,7 +5,6 @@ of `torch.ops.onednn`, which makes the same primitive at every call.
 """
 
 import ctypes
-from ctypes import c_void_p
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +26,7 @@ from zeropoint.execute.onednn.descriptors import (
     vector,
 )
 from zeropoint.execute.onednn.layout import is_channels_last
-from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.library import Handle, Library
 from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.post_ops import PostOp
 from zeropoint.execute.onednn.primitive import (
@@ -46,6 +45,9 @@ from zeropoint.execute.onednn.window import Window, padding_after, spread, windo
 
 CONVOLUTION, DECONVOLUTION = 1, 10
 QUERY_WEIGHTS = 131
+
+LAYOUTS = 4
+"""The weights are kept in so many layouts, and in those of primitives that are kept."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,13 @@ class Product(Primitive):
         self._weight = weight.contiguous()
         self._window = window
         self._epilogue = epilogue
-        self._layouts: list[tuple[c_void_p, Tensor]] = []
+        self._layouts: list[tuple[Handle, Tensor]] = []
         if epilogue.scale is None:
             self.output_dtype = torch.float32
         one, one_int = vector(library, 1, F32), vector(library, 1, S32)
         row = vector(library, len(bias), F32)
         bias_row = row if window is not None else one_row(library, len(bias))
-        self._constants: list[tuple[int, c_void_p | int, Tensor]] = [
+        self._constants: list[tuple[int, Handle | int, Tensor]] = [
             (BIAS, bias_row, bias.contiguous()),
             (SCALES | SRC, one, torch.tensor([x[0]])),
             (SCALES | WEIGHTS, row, scales.contiguous()),
@@ -110,15 +112,15 @@ class Product(Primitive):
         library = self._library
         source = images(library, shape, U8)
         target = images(library, output, F32 if self._epilogue.scale is None else U8)
-        with self._attributes() as attributes:
-            if self._window is None:
-                description = self._matmul(source, target, attributes)
-            else:
-                description = self._convolution(source, target, attributes, shape, output)
+        attributes = self._attributes()
+        if self._window is None:
+            description = self._matmul(source, target, attributes)
+        else:
+            description = self._convolution(source, target, attributes, shape, output)
         weights = library.query_md(description, QUERY_WEIGHTS, 0)
         constants = (*self._constants, (WEIGHTS, weights, self._laid_out(weights)))
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, output, constants)
+        return Made(handle, description, source, target, output, constants)
 
     def _attributes(self) -> Attributes:
         attributes, epilogue = Attributes(self._library), self._epilogue
@@ -160,12 +162,12 @@ class Product(Primitive):
 
     def _convolution(
         self,
-        source: c_void_p,
-        target: c_void_p,
+        source: Handle,
+        target: Handle,
         attributes: Attributes,
         shape: tuple[int, ...],
         output: tuple[int, ...],
-    ) -> c_void_p:
+    ) -> Handle:
         assert self._window is not None  # the caller checks
         library, w = self._library, self._window
         dims, _ = self._weight_dims()
@@ -196,7 +198,7 @@ class Product(Primitive):
             *windows,
         )
 
-    def _matmul(self, source: c_void_p, target: c_void_p, attributes: Attributes) -> c_void_p:
+    def _matmul(self, source: Handle, target: Handle, attributes: Attributes) -> Handle:
         library = self._library
         dims, _ = self._weight_dims()
         weights = any_layout(library, dims)
@@ -228,10 +230,7 @@ class Product(Primitive):
         reorder = library.create("primitive", description)
         arguments = (Argument * 2)(Argument(SRC, ends[0]), Argument(DST, ends[1]))
         library.call("primitive_execute", reorder, library.stream, 2, ctypes.byref(arguments))
-        for memory in ends:
-            library.call("memory_destroy", memory)
-        library.call("primitive_destroy", reorder)
-        library.call("primitive_desc_destroy", description)
         copy = library.create("memory_desc", wanted, by="memory_desc_clone")
+        del self._layouts[: -LAYOUTS + 1]
         self._layouts.append((copy, buffer))  # `wanted` goes with its primitive, the copy stays
         return buffer

@@ -1,13 +1,11 @@
 """Quantizing an input as a oneDNN primitive: from float32 of any layout to uint8."""
 
-from ctypes import c_void_p
-
 import torch
 from torch import Tensor
 
 from zeropoint.execute.onednn.attributes import Attributes
 from zeropoint.execute.onednn.descriptors import F32, S32, U8, images, row_major, strided, vector
-from zeropoint.execute.onednn.library import Library
+from zeropoint.execute.onednn.library import Handle, Library
 from zeropoint.execute.onednn.memory import Memory
 from zeropoint.execute.onednn.primitive import DST, SCALES, ZERO_POINTS, Made, Primitive
 
@@ -27,7 +25,7 @@ class Quantization(Primitive):
         super().__init__(library, memory)
         self._channels_last = channels_last
         one, one_int = vector(library, 1, F32), vector(library, 1, S32)
-        self._constants: tuple[tuple[int, c_void_p | int, Tensor], ...] = (
+        self._constants: tuple[tuple[int, Handle | int, Tensor], ...] = (
             (SCALES | DST, one, torch.tensor([scale])),
             (ZERO_POINTS | DST, one_int, torch.tensor([zero_point], dtype=torch.int32)),
         )
@@ -45,9 +43,9 @@ class Quantization(Primitive):
         source = strided(library, shape, strides, F32)
         rows = strided(library, shape, row_major(shape), U8)
         target = images(library, shape, U8) if self._channels_last else rows
-        with Attributes(library) as attributes:
-            attributes.grid(DST)
-            ends = (source, library.engine, target, library.engine)
-            description = attributes.description("reorder", *ends)
+        attributes = Attributes(library)
+        attributes.grid(DST)
+        ends = (source, library.engine, target, library.engine)
+        description = attributes.description("reorder", *ends)
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, shape, self._constants)
+        return Made(handle, description, source, target, shape, self._constants)

@@ -118,16 +118,16 @@ class Resampling(Primitive):
     ) -> Made:
         library = self._library
         source, target = images(library, shape, U8), images(library, output, U8)
-        with Attributes(library) as attributes:
-            attributes.functions(self._post_ops)
-            description = attributes.description(
-                "resampling_forward",
-                library.engine,
-                INFERENCE,
-                RESAMPLING_LINEAR,
-                None,
-                source,
-                target,
-            )
+        attributes = Attributes(library)
+        attributes.functions(self._post_ops)
+        description = attributes.description(
+            "resampling_forward",
+            library.engine,
+            INFERENCE,
+            RESAMPLING_LINEAR,
+            None,
+            source,
+            target,
+        )
         handle = library.create("primitive", description)
-        return Made(library, handle, description, source, target, output)
+        return Made(handle, description, source, target, output)

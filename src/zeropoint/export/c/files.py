@@ -2,20 +2,10 @@
 
 from pathlib import Path
 
-from zeropoint.atomic import check_writable, write_text
-from zeropoint.errors import FileError
+from zeropoint.atomic import bytes_saver, write_together
 
 
 def write_pair(first: Path, first_text: str, second: Path, second_text: str) -> None:
     """Both texts in their files. FileError, and both as they were, if one cannot be written."""
-    check_writable(first, second)
-    before = second.read_bytes() if second.exists() else None
-    write_text(second, second_text)
-    try:
-        write_text(first, first_text)
-    except FileError:
-        if before is None:
-            second.unlink()
-        else:
-            second.write_bytes(before)
-        raise
+    pair = ((second, second_text), (first, first_text))
+    write_together([(path, bytes_saver(text.encode())) for path, text in pair])

@@ -7,6 +7,8 @@ Each function takes the names of its operands and returns that of its result.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from zeropoint.export.onnx.functions import applied
 from zeropoint.export.onnx.movement import FORMS as MOVEMENTS
 from zeropoint.export.onnx.movement import moved, padded
@@ -57,10 +59,11 @@ from zeropoint.ops.upsample import Interpolate
 
 @dataclass(frozen=True)
 class Operand:
-    """A tensor in the ONNX graph, and its shape."""
+    """A tensor in the ONNX graph, its shape and its elements; a size has no dtype."""
 
     name: str
     shape: Shape
+    dtype: torch.dtype | None = torch.float32
 
 
 def float_form(sheet: Sheet, op: Op, operands: Sequence[Operand]) -> str:

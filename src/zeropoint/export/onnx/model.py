@@ -38,7 +38,7 @@ def model_of(program: Program, sheet: Sheet) -> Any:  # an onnx.ModelProto: it h
     if sheet.opset > newest:
         raise ExportError(f"opset={sheet.opset}; onnx {onnx.__version__} knows {newest} at most")
     graph = onnx.helper.make_graph(
-        [_node(line) for line in sheet.lines],
+        [node_of(line) for line in sheet.lines],
         program.provenance.model or "zeropoint",
         [_info(program.graph.values[name]) for name in program.graph.inputs],
         [_info(program.graph.values[name]) for name in program.graph.outputs],
@@ -62,7 +62,8 @@ def model_of(program: Program, sheet: Sheet) -> Any:  # an onnx.ModelProto: it h
     return model
 
 
-def _node(line: Line) -> Any:
+def node_of(line: Line) -> Any:  # an onnx.NodeProto
+    """A line as ONNX has it."""
     import onnx
 
     return onnx.helper.make_node(

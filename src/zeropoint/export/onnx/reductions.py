@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from zeropoint.export.onnx.movement import AXES_ARE_OPERAND, resized
-from zeropoint.export.onnx.refusal import Refusal
 from zeropoint.export.onnx.sheet import Array, Sheet
+from zeropoint.export.onnx.sizes import size_of
 from zeropoint.graph.value import Shape
 from zeropoint.ops.pool import AdaptiveMaxPool
 from zeropoint.ops.reduce import Mean, Sum
@@ -43,14 +43,35 @@ def adaptive_max(sheet: Sheet, op: AdaptiveMaxPool, x: str, shape: Shape) -> str
         if wanted is None or wanted == length:
             continue
         if not isinstance(length, int):
-            raise Refusal("adaptive max pooling of images of any size")
+            x = _maxima(sheet, x, axis, wanted)
+            continue
         members = sheet.constant(f"{sheet.hint}.windows", _members(length, wanted))
         windows = sheet.emit("Gather", x, members, axis=axis)  # (..., wanted, longest, ...)
-        if sheet.opset >= AXES_ARE_OPERAND:
-            x = sheet.emit("ReduceMax", windows, sheet.integers([axis + 1]), keepdims=0)
-        else:
-            x = sheet.emit("ReduceMax", windows, axes=(axis + 1,), keepdims=0)
+        x = _maximum(sheet, windows, axis + 1, keep=False)
     return x
+
+
+def _maximum(sheet: Sheet, x: str, axis: int, *, keep: bool) -> str:
+    if sheet.opset >= AXES_ARE_OPERAND:
+        return sheet.emit("ReduceMax", x, sheet.integers([axis]), keepdims=int(keep))
+    return sheet.emit("ReduceMax", x, axes=(axis,), keepdims=int(keep))
+
+
+def _maxima(sheet: Sheet, x: str, axis: int, windows: int) -> str:
+    """Of an axis whose length only the run knows: window by window."""
+    length, count = size_of(sheet, x, axis), sheet.integers([windows])
+    parts = []
+    for index in range(windows):
+        start = _quotient(sheet, length, index, 0, count)
+        stop = _quotient(sheet, length, index + 1, windows - 1, count)  # rounded up
+        window = sheet.emit("Slice", x, start, stop, sheet.integers([axis]))
+        parts.append(_maximum(sheet, window, axis, keep=True))
+    return parts[0] if windows == 1 else sheet.emit("Concat", *parts, axis=axis)
+
+
+def _quotient(sheet: Sheet, length: str, factor: int, more: int, count: str) -> str:
+    product = sheet.emit("Mul", length, sheet.integers([factor]))
+    return sheet.emit("Div", sheet.emit("Add", product, sheet.integers([more])), count)
 
 
 def _members(length: int, windows: int) -> Array:

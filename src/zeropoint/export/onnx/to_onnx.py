@@ -8,7 +8,7 @@ import torch
 from zeropoint.errors import ExportError
 from zeropoint.export.onnx import qdq, qoperator
 from zeropoint.export.onnx.aten.rules import opaque_form
-from zeropoint.export.onnx.floats import Operand, float_form
+from zeropoint.export.onnx.floats import float_form
 from zeropoint.export.onnx.integers import write_integer
 from zeropoint.export.onnx.model import model_of
 from zeropoint.export.onnx.refusal import Refusal
@@ -116,7 +116,7 @@ def _write(to: Writing, node: Node, wanted: Wanted) -> None:
 
 
 def _write_float(to: Writing, node: Node) -> None:
-    operands = [Operand(to.stored(name), to.shape(name)) for name in node.inputs]
+    operands = [to.as_it_is(name) for name in node.inputs]
     if isinstance(node.op, Opaque):
         results = opaque_form(to.sheet, node.op, operands)
     else:

@@ -15,7 +15,7 @@ from zeropoint.export.onnx.floats import Operand
 from zeropoint.export.onnx.grids import bounded, dequantized, is_wide, quantized
 from zeropoint.export.onnx.refusal import Refusal
 from zeropoint.export.onnx.sheet import Sheet
-from zeropoint.graph.value import Shape, Value
+from zeropoint.graph.value import Plain, Shape, Value
 from zeropoint.ops.quantize import Dequantize
 from zeropoint.program.program import Program
 
@@ -72,6 +72,12 @@ class Writing:
     def operand(self, name: str) -> Operand:
         """The tensor as real numbers, with its shape."""
         return Operand(self.real(name), self.shape(name))
+
+    def as_it_is(self, name: str) -> Operand:
+        """The tensor in the form that it has in the program, with its shape and dtype."""
+        type = self.value(name).type
+        dtype = type.dtype if isinstance(type, Plain) else None
+        return Operand(self.stored(name), self.shape(name), dtype)
 
     def put(self, name: str, result: str) -> None:
         """The result is the value, in the form that it has in the program."""

@@ -21,7 +21,7 @@ import numpy as np
 from zeropoint.export.openvino.functions import applied
 from zeropoint.export.openvino.grids import fake_quantize, levels_of, real
 from zeropoint.export.openvino.movement import FORMS as MOVEMENTS
-from zeropoint.export.openvino.movement import extents, padded, resized
+from zeropoint.export.openvino.movement import extents, is_accumulator, padded, resized, settled
 from zeropoint.graph.op import Op, Signature
 from zeropoint.graph.value import Value
 from zeropoint.ops.accumulate import real_bounds
@@ -37,7 +37,6 @@ from zeropoint.ops.conv_transpose import (
     ConvTranspose3d,
 )
 from zeropoint.ops.extremes import Maximum, Minimum
-from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.mul import Mul
 from zeropoint.ops.onednn_defects import may_miscount, may_see_only_padding
@@ -67,9 +66,6 @@ from zeropoint.ops.upsample import Interpolate
 SLACK = 0.25
 """Of a step: the plugin takes a Clamp behind a FakeQuantize into it, with the next lower code."""
 
-DISTINCT = np.float32(1e-30)
-"""Far below a step of any accumulator."""
-
 Output = Any  # an openvino.Output: the package is optional and its types are generated
 Values = Sequence[Value]
 
@@ -83,7 +79,7 @@ def as_it_is(x: Output, value: Value) -> Output:
     return ops.maximum(x, np.float32(real(levels_of(value.params)[0], value.params)))
 
 
-def _has_zero_point(value: Value) -> bool:
+def has_zero_point(value: Value) -> bool:
     return value.params is not None and bool(value.params.zero_point.any())
 
 
@@ -116,13 +112,13 @@ def _conv(op: Conv, operands: Sequence[Output], values: Values) -> Output:
         out, *rest = values[1].shape
         grouped = np.array([op.groups, int(out) // op.groups, *rest])
         y = ops.group_convolution(x, ops.reshape(weight, grouped, False), *geometry)
-    y = ops.add(y, _column(bias, len(padding)))
+    y = ops.add(y, column(bias, len(padding)))
     for other in addend:
         y = ops.add(y, other)
     return clamped(applied(op.function, y), op.low, op.high)
 
 
-def _column(bias: Output, rank: int) -> Output:
+def column(bias: Output, rank: int) -> Output:
     from openvino import opset14 as ops
 
     return ops.reshape(bias, np.array([1, -1, *[1] * rank]), False)
@@ -147,7 +143,7 @@ def _conv_transpose(op: ConvTranspose, operands: Sequence[Output], values: Value
         y = ops.convolution_backprop_data(x, columns, list(op.stride), **window)
     else:
         y = ops.group_convolution_backprop_data(x, columns, list(op.stride), **window)
-    return clamped(applied(op.function, ops.add(y, _column(bias, len(kernel)))), op.low, op.high)
+    return clamped(applied(op.function, ops.add(y, column(bias, len(kernel)))), op.low, op.high)
 
 
 def _matmul(op: MatMul, operands: Sequence[Output], values: Values) -> Output:
@@ -166,35 +162,8 @@ def _with_zeros(x: Output, value: Value, before: list[int], after: list[int]) ->
     from openvino import opset14 as ops
 
     zero = ops.constant(np.float32(0.0))
-    x = as_it_is(x, value) if _has_zero_point(value) else x
+    x = as_it_is(x, value) if has_zero_point(value) else x
     return ops.pad(x, np.array(before), np.array(after), "constant", zero)
-
-
-def _linear(op: Linear, operands: Sequence[Output], values: Values) -> Output:
-    from openvino import opset14 as ops
-
-    x, weight, bias = operands
-    by_convolution = _has_zero_point(values[0])
-    y = _by_convolution(x, weight, values) if by_convolution else ops.matmul(x, weight, False, True)
-    # The plugin drops a bias that is alike for all channels, and then takes two linear layers in a
-    # row for a perceptron of float32, whose result is wrong.
-    distinct = DISTINCT * np.arange(int(values[1].shape[0]), dtype=np.float32)
-    y = ops.add(y, ops.add(bias, ops.constant(distinct)))
-    return clamped(applied(op.function, y), op.low, op.high)
-
-
-def _by_convolution(x: Output, weight: Output, values: Values) -> Output:
-    """Rows as images of one pixel: a MatMul takes the zero point's share off in float32."""
-    from openvino import opset14 as ops
-
-    outputs, features = (int(n) for n in values[1].shape)
-    pixels = ops.reshape(x, np.array([-1, features, 1, 1]), False)
-    kernel = ops.reshape(weight, np.array([outputs, features, 1, 1]), False)
-    y = ops.convolution(pixels, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
-    rank = len(values[0].shape)
-    last = ops.constant(np.array([outputs]))
-    size = ops.concat([extents(ops.shape_of(x), 0, rank - 1), last], 0)
-    return ops.reshape(y, size, False)
 
 
 def _add(op: Add, operands: Sequence[Output], values: Values) -> Output:
@@ -254,7 +223,7 @@ def _pad(op: Pad, operands: Sequence[Output], values: Values) -> Output:
     if params is not None:
         fill = real(op.code(Signature((params,), params)), params)
     # A scale may go through moved elements, but not past a constant that it does not scale.
-    constant = op.mode == CONSTANT and (_has_zero_point(value) or op.value != 0.0)
+    constant = op.mode == CONSTANT and (has_zero_point(value) or op.value != 0.0)
     return padded(op, as_it_is(x, value) if constant else x, sizes, len(value.shape), fill)
 
 
@@ -320,7 +289,7 @@ def _average_pool(op: AveragePool, operands: Sequence[Output], values: Values) -
         return _averages(x, op, op.padding)
     if op.ceil_mode:
         return _averages_beyond(x, value, op)
-    x = as_it_is(x, value) if _has_zero_point(value) else x
+    x = as_it_is(x, value) if has_zero_point(value) else x
     return _averages(x, op, op.padding, counts_padding=True)
 
 
@@ -422,6 +391,10 @@ def _batch_norm(op: BatchNorm, operands: Sequence[Output], values: Values) -> Ou
     return ops.batch_norm_inference(x, gamma, beta, mean, var, op.eps)
 
 
+def _dequantize(op: Dequantize, operands: Sequence[Output], values: Values) -> Output:
+    return settled(operands[0]) if is_accumulator(values[0]) else operands[0]
+
+
 def _nothing(op: Op, operands: Sequence[Output], values: Values) -> Output:
     return operands[0]
 
@@ -430,7 +403,6 @@ FORMS: dict[type[Op], Callable[[Any, Sequence[Output], Values], Output]] = {
     **dict.fromkeys((Conv1d, Conv2d, Conv3d), _conv),
     **dict.fromkeys((ConvTranspose1d, ConvTranspose2d, ConvTranspose3d), _conv_transpose),
     MatMul: _matmul,
-    Linear: _linear,
     Add: _add,
     Mul: _mul,
     Maximum: _maximum,
@@ -456,5 +428,5 @@ FORMS: dict[type[Op], Callable[[Any, Sequence[Output], Values], Output]] = {
     BatchNorm: _batch_norm,
     Requantize: _nothing,
     Quantize: _nothing,
-    Dequantize: _nothing,
+    Dequantize: _dequantize,
 }

@@ -26,6 +26,22 @@ BEGINNING = -(2**63)
 """Before the first element, for a slice that goes backwards."""
 
 
+def is_accumulator(value: Value) -> bool:
+    """True for the sums of a layer, whose scales are those of its channels."""
+    return value.params is not None and value.params.type.bits == 32
+
+
+def settled(x: Output) -> Output:
+    """The same real numbers, with nothing left for the plugin to move behind what follows.
+
+    Of a reshape whose sizes only the run knows it compares the second dimension alone, and takes
+    the scales of channels through where that happens to have the same extent (openvino 2026.4.1).
+    """
+    from openvino import opset14 as ops
+
+    return ops.maximum(x, np.finfo(np.float32).min)
+
+
 def listed(numbers: Numbers, sizes: Operands) -> Output:
     """Numbers, and sizes in the place of None, as one list."""
     from openvino import opset14 as ops

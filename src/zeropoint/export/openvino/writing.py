@@ -1,5 +1,6 @@
 """Program -> openvino.Model -> model.xml and model.bin."""
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from zeropoint.arithmetic.qparams import QParams
-from zeropoint.atomic import write as write_file
+from zeropoint.atomic import bytes_saver, write_together
+from zeropoint.errors import FileError
 from zeropoint.export.format import Format
 from zeropoint.export.openvino.forms import FORMS, SIZES
 from zeropoint.export.openvino.functions import looked_up, needs_table, unwritable
 from zeropoint.export.openvino.grids import constant, fake_quantize
 from zeropoint.export.openvino.islands import island, island_refusal
 from zeropoint.export.openvino.package import import_openvino
+from zeropoint.export.openvino.rows import linear
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import Grid, IntegerOp
 from zeropoint.ops.clamp import Clamp
@@ -27,6 +30,11 @@ from zeropoint.ops.table import Table
 from zeropoint.program.program import Program
 
 Output = Any  # an openvino.Output: the package is optional and its types are generated
+
+DIGEST = ("zeropoint", "sha256_of_bin")
+"""Where model.xml says which model.bin it was written with."""
+
+UNKNOWN_DIGEST = "0" * 64
 
 RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 """Otherwise a float MatMul with int8 weights would quantize its input on its own account."""
@@ -57,20 +65,30 @@ def _why_not(program: Program, node: Node) -> str | None:
 
 
 def write(program: Program, path: str | os.PathLike[str], **options: Any) -> None:
-    """Write model.bin, then model.xml, each atomically."""
+    """Write model.bin and model.xml together; the second says which the first was."""
     import_openvino()
+    target, model = Path(path), to_openvino(program)
+    weights, text = _serialized(model)
+    files = ((".bin", weights), (".xml", text))
+    write_together([(target.with_suffix(end), bytes_saver(content)) for end, content in files])
+
+
+def _serialized(model: Any) -> tuple[bytes, bytes]:  # an openvino.Model
+    """The content of model.bin and of model.xml."""
     from openvino import serialize
 
-    target, model = Path(path), to_openvino(program)
-    with tempfile.TemporaryDirectory() as folder:
-        serialize(model, Path(folder) / "model.xml", Path(folder) / "model.bin")
-        for suffix in (".bin", ".xml"):
-            content = (Path(folder) / f"model{suffix}").read_bytes()
-            write_file(target.with_suffix(suffix), _writer(content))
-
-
-def _writer(content: bytes) -> Any:  # a closure: lambdas in a loop would share the last content
-    return lambda temporary: Path(temporary).write_bytes(content)
+    model.set_rt_info(UNKNOWN_DIGEST, list(DIGEST))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            xml, bin = Path(folder) / "model.xml", Path(folder) / "model.bin"
+            serialize(model, xml, bin)
+            weights, text = bin.read_bytes(), xml.read_bytes()
+    except (OSError, RuntimeError) as error:  # OpenVINO's say where in its own source they are
+        raise FileError(
+            f"OpenVINO IR cannot be made in {tempfile.gettempdir()}: {error}"
+        ) from error
+    digest = hashlib.sha256(weights).hexdigest()
+    return weights, text.replace(UNKNOWN_DIGEST.encode(), digest.encode())
 
 
 def _has_floats(op: SizeArithmetic) -> bool:
@@ -104,6 +122,9 @@ class _Writing:
             self._node(node)
         results = [ops.result(self._read(name)) for name in self._graph.outputs]
         model = Model(results, parameters, self._program.provenance.model or "zeropoint")
+        narrow = sum(self._program.provenance.narrow.values())
+        if narrow:
+            model.set_rt_info(str(narrow), ["zeropoint", "seven_bit_channels"])
         for option, value in RUNTIME_OPTIONS.items():
             model.set_rt_info(value, ["runtime_options", option])
         return model
@@ -116,6 +137,8 @@ class _Writing:
         elif isinstance(node.op, Table) and needs_table(node.op, values[0]):
             (x,), (value,) = operands, values
             results = [looked_up(node.op, x, value, self._graph.values[node.output])]
+        elif isinstance(node.op, Linear):
+            results = [linear(node.op, operands, values, self._graph.values[node.output])]
         else:
             results = [FORMS[type(node.op)](node.op, operands, values)]
         for name, real in zip(node.outputs, results, strict=True):
@@ -143,6 +166,7 @@ class _Writing:
 def _is_rounded(node: Node, params: QParams) -> bool:
     moves = isinstance(node.op, IntegerOp) and node.op.grid is Grid.SHARED
     again = not moves or isinstance(node.op, (Pad, Clamp))  # see forms.py
+    again = again and not isinstance(node.op, Linear)  # see rows.py
     return again and params.type.bits != 32
 
 

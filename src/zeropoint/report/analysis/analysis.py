@@ -17,14 +17,14 @@ import difflib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.errors import ProgramError
 from zeropoint.observe.error import sqnr_db
 from zeropoint.observe.statistics import Statistics
 from zeropoint.recipe import Recipe
-from zeropoint.render import as_text
+from zeropoint.render import as_text, lines
 from zeropoint.report.analysis.finding import Finding, finite
 from zeropoint.report.analysis.table import findings_text, layers_table
 
@@ -200,7 +200,7 @@ class Analysis:
         return figure(self)
 
     def __rich__(self) -> RenderableType:
-        return Group(layers_table(self), findings_text(self))
+        return lines(layers_table(self), findings_text(self))
 
     def __str__(self) -> str:
         return as_text(self.__rich__())

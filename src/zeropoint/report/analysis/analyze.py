@@ -18,13 +18,14 @@ from zeropoint.batches import (
     input_names,
     inputs_of,
 )
-from zeropoint.errors import CalibrationError
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.pipeline import checksums, float_graph_of, places_of
+from zeropoint.plan import Own, Plan
 from zeropoint.progress import Progress, silent
 from zeropoint.report.analysis.analysis import Analysis
 from zeropoint.report.analysis.survey import Survey
+from zeropoint.samples import Samples, whole_number
 
 
 def analyze(
@@ -43,8 +44,7 @@ def analyze(
     images that it cannot take.
     """
     report = progress or silent
-    if samples < 1:
-        raise CalibrationError(f"samples={samples}; an analysis needs at least one")
+    most = whole_number(samples, "an analysis")
     names = input_names(model)
     first, batches = first_and_all(loader)
     example = inputs_of(first, names)
@@ -53,12 +53,13 @@ def analyze(
     shapes = {
         name: graph.values[value].shape for name, value in zip(names, graph.inputs, strict=True)
     }
-    survey = Survey(graph, q.program, ranking=ranking)
-    report("analyze", 0, samples)
+    survey = Survey(graph, q.program, ranking=ranking, calibrators=_calibrators(q.plan))
+    report("analyze", 0, most)
     # The loader is the user's code: gradients and training flags as they are.
-    for inputs in calibration_batches(batches, shapes, samples, lambda done: None):
+    given = calibration_batches(batches, shapes, most, lambda done: None)
+    for inputs in Samples(given, list(shapes.values()), loader).all():
         survey.add(inputs)
-        report("analyze", survey.outputs.samples, samples)
+        report("analyze", survey.outputs.samples, most)
     return survey.analysis(
         Statistics(
             values={
@@ -71,3 +72,9 @@ def analyze(
             levels=q.program.levels,
         )
     )
+
+
+def _calibrators(plan: Plan) -> dict[str, str]:
+    """What chose the grid of each value, as far as the plan knows."""
+    own = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own)}
+    return {name: entry.calibrator for name, entry in own.items()}

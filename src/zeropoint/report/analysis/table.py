@@ -3,12 +3,16 @@
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import RenderableType
+from rich.table import Column, Table
+
+from zeropoint.render import lines, table
 
 if TYPE_CHECKING:
     from zeropoint.report.analysis.analysis import Analysis, LayerAnalysis
+
+
+NUMBERS = ("SQNR", "own", "inherited", "weight", "bias", "clip", "round", "sat.", "codes")
 
 
 def layers_table(analysis: "Analysis") -> Table:
@@ -19,30 +23,24 @@ def layers_table(analysis: "Analysis") -> Table:
         f"Output {decibels(analysis.output_sqnr_db)} dB on {analysis.samples:,} samples{decisions}"
     )
     ranked = any(unit.gain_db is not None for unit in analysis.layers)
-    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("layer", "operator"):
-        table.add_column(name, overflow="fold")
-    for name in ("SQNR", "own", "inherited", "weight", "bias", "clip", "round", "sat.", "codes"):
-        table.add_column(name, justify="right", no_wrap=True)
+    head = [Column(name, overflow="fold") for name in ("layer", "operator")]
+    head += [Column(name, justify="right", no_wrap=True) for name in NUMBERS]
+    rows = [_cells(unit) for unit in analysis.layers]
+    caption = "SQNR, own and inherited in dB; weight, bias, clip and round in % of the own error"
     if ranked:
-        table.add_column("effect", justify="right", no_wrap=True)
-    for unit in analysis.layers:
-        effect = [_gain(unit.gain_db)] if ranked else []
-        table.add_row(*_cells(unit), *effect)
-    table.caption = (
-        "SQNR, own and inherited in dB; weight, bias, clip and round in % of the own error"
+        head.append(Column("effect", justify="right", no_wrap=True))
+        rows = [[*row, _gain(u.gain_db)] for row, u in zip(rows, analysis.layers, strict=True)]
+        caption += "; effect: dB that the output gains without it"
+    return table(
+        head, rows, title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    if ranked:
-        table.caption += "; effect: dB that the output gains without it"
-    return table
 
 
 def findings_text(analysis: "Analysis") -> RenderableType:
     """The findings as numbered sentences."""
     if not analysis.findings:
-        return Text("Nothing found that a change of the recipe would mend.")
-    lines = [Text(f"{i}. {finding}") for i, finding in enumerate(analysis.findings, 1)]
-    return Group(*lines)
+        return lines("Nothing found that a change of the recipe would mend.")
+    return lines(*(f"{i}. {finding}" for i, finding in enumerate(analysis.findings, 1)))
 
 
 def decibels(number: float) -> str:

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
+from rich.console import RenderableType
 from torch import nn
 
 from zeropoint.atomic import check_writable, write_text
@@ -24,7 +24,7 @@ from zeropoint.errors import FileError
 from zeropoint.model import QuantizedModel
 from zeropoint.pipeline import float_graph_of
 from zeropoint.progress import Progress, silent
-from zeropoint.render import as_text
+from zeropoint.render import as_text, lines
 from zeropoint.report.analysis.analysis import Analysis
 from zeropoint.report.analysis.analyze import analyze
 from zeropoint.report.compare import Comparison, Metric, compare
@@ -52,8 +52,8 @@ class Report:
         """The document: the same as in the JSON file."""
         return self.document
 
-    def __rich__(self) -> Text:  # not a string, in which a folder's [name] would be a style
-        return Text(f"{headline(self.document)}\n{summary(self.document)}\nWrote {self.page}")
+    def __rich__(self) -> RenderableType:
+        return lines(headline(self.document), summary(self.document), f"Wrote {self.page}")
 
     def __str__(self) -> str:
         return as_text(self.__rich__())

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column
 from torch import Tensor
 
 from zeropoint.observe.calibrator import Calibrator
 from zeropoint.observe.error import sqnr_db
-from zeropoint.render import as_text
+from zeropoint.render import as_text, table
 from zeropoint.report.sweep.tensor import Activations, Rounding, Tensors, Weights
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ class Sweep:
     def __rich__(self) -> RenderableType:
         """The ends of the sweep, its best scales, and the calibrators, by scale."""
         head = ("", "scale", "layer max |e|", "mean e", "rms e", "SQNR", "output rms e", "SQNR")
-        table = Table(title=self.title)
-        for index, name in enumerate(head):
-            table.add_column(name, justify="left" if index == 0 else "right")
+        columns = [Column(n, justify="right" if n else "left") for n in head]
         rows = [
             *_rows(self._points(), self.scales, self.layer_errors, self.output_errors),
             *_rows(
@@ -132,9 +130,7 @@ class Sweep:
                 self.output_errors_at_marks,
             ),
         ]
-        for _, cells in sorted(rows):
-            table.add_row(*cells)
-        return table
+        return table(columns, (cells for _, cells in sorted(rows)), title=self.title)
 
     def __str__(self) -> str:
         return as_text(self.__rich__())

@@ -26,7 +26,7 @@ from zeropoint.batches import (
     inputs_of,
 )
 from zeropoint.capture import capture
-from zeropoint.errors import CalibrationError, RecipeError
+from zeropoint.errors import RecipeError
 from zeropoint.graph.graph import Graph
 from zeropoint.observe.best import CALIBRATORS, Best
 from zeropoint.observe.calibrator import Calibrator, grid_of, grid_over
@@ -45,6 +45,7 @@ from zeropoint.report.sweep.tensor import (
     find_site,
     row_of_weights,
 )
+from zeropoint.samples import Samples, whole_number
 
 MARKED: tuple[Calibrator, ...] = (*CALIBRATORS, Best())
 
@@ -119,15 +120,15 @@ def _captured(
     model: nn.Module, loader: Iterable[object], samples: int
 ) -> tuple[Graph, tuple[Inputs, ...]]:
     """The model's graph, and the samples that are looked at, in memory."""
-    if samples < 1:
-        raise CalibrationError(f"samples={samples}; a sweep needs at least one")
+    most = whole_number(samples, "a sweep")
     names = input_names(model)
     first, batches = first_and_all(loader)
     example = inputs_of(first, names)
     check_inputs(example, "batch 0 of the loader")
     graph = capture(model, example)
     shapes = {name: graph.values[v].shape for name, v in zip(names, graph.inputs, strict=True)}
-    return graph, tuple(calibration_batches(batches, shapes, samples, lambda done: None))
+    given = calibration_batches(batches, shapes, most, lambda done: None)
+    return graph, tuple(Samples(given, list(shapes.values()), loader).all())
 
 
 def _grids(

@@ -32,7 +32,7 @@ def reduction(operator: str, *, axes_are_operand: int) -> Rule:
     return rule
 
 
-def _mean(sheet: Sheet, x: str, axes: Sequence[int]) -> str:
+def mean_of(sheet: Sheet, x: str, axes: Sequence[int]) -> str:
     """The mean, its axes kept: written so that every opset has it."""
     total = sheet.emit("ReduceSum", x, sheet.integers(axes), keepdims=1)
     shape = sheet.emit("Gather", sheet.emit("Shape", x), sheet.integers(axes), axis=0)
@@ -51,9 +51,9 @@ def layer_norm(
 ) -> str:
     """(x - mean) / sqrt(var + eps) weight + bias, over the last dimensions."""
     axes = list(range(rank(x) - len(shape), rank(x)))
-    y = _normalized(sheet, x, axes, eps)
+    y = normalized(sheet, x, axes, eps)
     factors = [None if operand is None else operand.name for operand in (weight, bias)]
-    return _affine(sheet, y, *factors)
+    return affine(sheet, y, *factors)
 
 
 def group_norm(
@@ -67,26 +67,29 @@ def group_norm(
 ) -> str:
     """The same over the channels of a group and all pixels."""
     rows = sheet.emit("Reshape", x.name, sheet.integers([0, groups, -1]))
-    y = _normalized(sheet, Operand(rows, ("N", groups, "?")), [2], eps)
+    y = normalized(sheet, Operand(rows, ("N", groups, "?")), [2], eps)
     y = sheet.emit("Reshape", y, sheet.emit("Shape", x.name))
     factors = [
-        None if operand is None else _column(sheet, operand, rank(x)) for operand in (weight, bias)
+        None if operand is None else column(sheet, operand, rank(x)) for operand in (weight, bias)
     ]
-    return _affine(sheet, y, *factors)
+    return affine(sheet, y, *factors)
 
 
-def _column(sheet: Sheet, channels: Operand, rank: int) -> str:
+def column(sheet: Sheet, channels: Operand, rank: int) -> str:
+    """A number a channel, to broadcast over pixels."""
     return sheet.emit("Reshape", channels.name, sheet.integers([-1, *[1] * (rank - 2)]))
 
 
-def _normalized(sheet: Sheet, x: Operand, axes: list[int], eps: float) -> str:
-    centred = sheet.emit("Sub", x.name, _mean(sheet, x.name, axes))
-    variance = _mean(sheet, sheet.emit("Mul", centred, centred), axes)
+def normalized(sheet: Sheet, x: Operand, axes: list[int], eps: float) -> str:
+    """(x - mean) / sqrt(var + eps)."""
+    centred = sheet.emit("Sub", x.name, mean_of(sheet, x.name, axes))
+    variance = mean_of(sheet, sheet.emit("Mul", centred, centred), axes)
     deviation = sheet.emit("Sqrt", sheet.emit("Add", variance, sheet.number(eps)))
     return sheet.emit("Div", centred, deviation)
 
 
-def _affine(sheet: Sheet, y: str, weight: str | None, bias: str | None) -> str:
+def affine(sheet: Sheet, y: str, weight: str | None, bias: str | None) -> str:
+    """Y weight + bias, of which either may be left out."""
     if weight is not None:
         y = sheet.emit("Mul", y, weight)
     return y if bias is None else sheet.emit("Add", y, bias)

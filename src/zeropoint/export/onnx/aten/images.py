@@ -60,13 +60,6 @@ def pixel_shuffle(sheet: Sheet, x: Operand, factor: int) -> str:
     return sheet.emit("DepthToSpace", x.name, blocksize=factor, mode="CRD")
 
 
-def adaptive_max_pool2d(sheet: Sheet, x: Operand, size: Sequence[int]) -> str:
-    """Only to one pixel."""
-    if list(size) != [1, 1]:
-        raise ValueError(f"output_size={list(size)}")
-    return sheet.emit("GlobalMaxPool", x.name)
-
-
 def pad(
     sheet: Sheet, x: Operand, amounts: Sequence[int], mode: str = "constant", value: Any = None
 ) -> str:
@@ -89,6 +82,5 @@ RULES: Mapping[str, Rule] = {
     "aten.upsample_bilinear2d.vec": upsample("linear"),
     "aten.upsample_bicubic2d.vec": upsample("cubic"),
     "aten.pixel_shuffle.default": pixel_shuffle,
-    "aten.adaptive_max_pool2d.default": adaptive_max_pool2d,
     "aten.pad.default": pad,
 }

@@ -19,6 +19,21 @@ def linear(sheet: Sheet, x: Operand, weight: Operand, bias: Operand | None = Non
     return y if bias is None else sheet.emit("Add", y, bias.name)
 
 
+def addmm(
+    sheet: Sheet, bias: Operand, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
+) -> str:
+    """Beta bias + alpha a b."""
+    y = sheet.emit("MatMul", a.name, b.name)
+    y = y if alpha == 1 else sheet.emit("Mul", y, sheet.number(float(alpha)))
+    added = bias.name if beta == 1 else sheet.emit("Mul", bias.name, sheet.number(float(beta)))
+    return sheet.emit("Add", y, added)
+
+
+def einsum(sheet: Sheet, equation: str, operands: Sequence[Operand], **path: object) -> str:
+    """Products summed over the letters that the result has not."""
+    return sheet.emit("Einsum", *[x.name for x in operands], equation=equation)
+
+
 def convolution(operator: str, dimensions: int) -> Rule:
     """Convolution in so many dimensions; transposed by the operator's name."""
     transposed = operator == "ConvTranspose"
@@ -80,10 +95,14 @@ RULES: Mapping[str, Rule] = {
     "aten.matmul.default": matmul,
     "aten.mm.default": matmul,
     "aten.bmm.default": matmul,
+    "aten.addmm.default": addmm,
+    "aten.baddbmm.default": addmm,
+    "aten.einsum.default": einsum,
     "aten.linear.default": linear,
     "aten.conv1d.default": convolution("Conv", 1),
     "aten.conv2d.default": convolution("Conv", 2),
     "aten.conv3d.default": convolution("Conv", 3),
     "aten.conv_transpose1d.default": convolution("ConvTranspose", 1),
+    "aten.conv_transpose3d.input": convolution("ConvTranspose", 3),
     "aten.conv_transpose2d.input": convolution("ConvTranspose", 2),
 }

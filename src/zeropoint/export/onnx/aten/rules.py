@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from zeropoint.export.onnx.aten import axes, elementwise, images, layers, shapes
+from zeropoint.export.onnx.aten import (
+    attention,
+    axes,
+    comparisons,
+    elementwise,
+    images,
+    layers,
+    looking_up,
+    makers,
+    recurrent,
+    shapes,
+    statistics,
+)
 from zeropoint.export.onnx.aten.arguments import Argument, Rule
 from zeropoint.export.onnx.floats import Operand
 from zeropoint.export.onnx.refusal import Refusal
@@ -15,6 +27,12 @@ RULES: Mapping[str, Rule] = {
     **layers.RULES,
     **shapes.RULES,
     **images.RULES,
+    **comparisons.RULES,
+    **makers.RULES,
+    **looking_up.RULES,
+    **statistics.RULES,
+    **attention.RULES,
+    **recurrent.RULES,
 }
 
 

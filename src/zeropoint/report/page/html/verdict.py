@@ -60,16 +60,22 @@ def summary(document: Json) -> str:
         word = "faster" if ratio >= 1 else "slower"
         parts.append(f"{times(max(ratio, 1 / ratio))} {word} at batch {min_batch(card)}")
     cover = card["coverage"]
-    share = cover["share_of_macs"]
-    parts.append(
-        f"{'all' if share == 1 else percent(share, 1)} of the multiply-accumulates in integers"
-    )
+    parts.append(f"{_share(cover)} multiply-accumulates in integers")
     gained = sentence(", ".join(parts))
     if card["float_accuracy"] is not None:
         return gained
     if card["agreement"] is None:
         return f"The accuracy is unknown: it needs labels and, for such outputs, a metric. {gained}"
     return f"The accuracy is unknown, since the data came without labels. {gained}"
+
+
+def _share(cover: Json) -> str:
+    """How much runs in integers, in words; of what is counted, where something is not."""
+    share = cover["share_of_macs"]
+    if cover["uncounted"]:
+        return f"{percent(share, 1)} of the counted"
+    whole = cover["integer_macs"] == cover["macs"]
+    return f"{'all' if whole else percent(min(share, 0.999), 1)} of the"
 
 
 def tiles(document: Json) -> list[Tile]:
@@ -163,4 +169,6 @@ def _coverage(cover: Json) -> Tile:
     share = f"{100 * cover['share_of_macs']:.1f}"
     layers = f"{cover['integer_layers']} of {counted(cover['layers'], 'layer')}"
     work = f"{cover['macs'] / 1e6:,.1f} M multiply-accumulates"
-    return Tile("In integers", share, "%", notes=(layers, work), key="coverage")
+    count = len(cover["uncounted"])
+    rest = (f"{counted(count, 'float island')} not counted",) if count else ()
+    return Tile("In integers", share, "%", notes=(layers, work, *rest), key="coverage")
