@@ -290,7 +290,7 @@ def test_keeping_all_layers_float_leaves_nothing_to_quantize() -> None:
 def test_weights_that_the_engine_cannot_run_name_the_layer_and_the_engine_that_can() -> None:
     net = Net()
     y = net.conv("b", net.conv("a", net.x))
-    affine = Recipe(overrides={"b": Recipe(weights=TensorSpec(granularity=PerChannel()))})
+    affine = Recipe(overrides={"b": Recipe(weights=TensorSpec(symmetric=False))})
     with pytest.raises(RecipeError) as raised:
         net.assign(y, recipe=affine)
     assert str(raised.value) == (

@@ -1,6 +1,9 @@
+import copy
+import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from torch import Tensor, nn
 import zeropoint as zp
 from tests.nets import Islands, Residual, images, seeded
 from zeropoint.errors import EngineError, FileError
-from zeropoint.model import QuantizedModel, load, plan_of
+from zeropoint.model import QuantizedModel, load, plan_of, restored
 from zeropoint.plan import Accumulator, Bias, Own
 
 ENGINES = [engine.name for engine in zp.engines() if engine.usable]
@@ -216,7 +219,7 @@ def test_the_plan_of_a_loaded_model_has_the_same_grids(
 
 
 def test_an_asymmetric_program_needs_the_reference(tmp_path: Path) -> None:
-    recipe = zp.Recipe(weights=zp.TensorSpec(granularity=zp.PerChannel()))
+    recipe = zp.Recipe(weights=zp.TensorSpec(symmetric=False))
     model = seeded(nn.Sequential(nn.Conv2d(3, 4, 3)))
     quantized = zp.quantize(model, [images()], recipe, engine="reference")
     quantized.save(tmp_path / "a.safetensors")
@@ -232,3 +235,187 @@ def test_an_unwritable_place_is_refused_and_left_empty(
     with pytest.raises(FileError, match="cannot be written"):
         residual.save(tmp_path / "nowhere" / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+# --- as a module -------------------------------------------------------------------------------
+
+
+def test_it_is_a_module_without_parameters(residual: QuantizedModel) -> None:
+    net = nn.Sequential(residual, nn.Softmax(1))
+    assert torch.equal(net(images()), residual(images()).softmax(1))
+    assert list(net.parameters()) == list(net.buffers()) == []
+    assert "<QuantizedModel of Residual on" in repr(net)
+    assert not residual.training
+    assert torch.equal(net.train()(images()), net.eval()(images()))
+    seen: list[object] = []
+    with residual.register_forward_hook(lambda *told: seen.append(told)):
+        residual(images())
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "stay",
+    [
+        lambda q: q.to("cpu"),
+        lambda q: q.to(torch.device("cpu"), torch.float32),
+        lambda q: q.to(memory_format=torch.channels_last),
+        lambda q: q.float().cpu().share_memory().requires_grad_(),
+    ],
+)
+def test_moving_it_to_where_it_is_changes_nothing(
+    residual: QuantizedModel, stay: Callable[[Any], Any]
+) -> None:
+    assert stay(residual) is residual
+    assert torch.equal(residual(images()), residual(images()))
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda q: q.to("cuda"),
+        lambda q: q.to("meta"),
+        lambda q: q.half(),
+        lambda q: q.to(torch.bfloat16),
+        lambda q: q.double(),
+        lambda q: nn.Sequential(q).to(torch.float16),
+    ],
+)
+def test_it_is_not_moved_or_converted(
+    residual: QuantizedModel, move: Callable[[Any], object]
+) -> None:
+    with pytest.raises(
+        EngineError, match=r"an integer network (runs on|cannot be moved)"
+    ) as raised:
+        move(residual)
+    assert "\n" not in str(raised.value)
+    assert residual(images()).shape == (4, 5)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
+def test_tracing_it_is_refused(residual: QuantizedModel) -> None:
+    with pytest.raises(EngineError, match="trace cannot see into an integer network"):
+        torch.jit.trace(residual, images())  # type: ignore[no-untyped-call]  # torch has no types here
+
+
+def test_its_state_is_that_of_its_program_alone(residual: QuantizedModel, tmp_path: Path) -> None:
+    torch.save(residual.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt")
+    residual.with_engine("reference").load_state_dict(state)
+    other = zp.quantize(seeded(Residual(), seed=1), [images()], engine="reference")
+    with pytest.raises(EngineError, match="the state dict is that of another integer network"):
+        other.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        lambda q: pickle.loads(pickle.dumps(q)),
+        lambda q: copy.deepcopy(q),
+        lambda q: copy.copy(q),
+        lambda q: pickle.loads(pickle.dumps(nn.Sequential(q)))[0],
+    ],
+)
+def test_copies_compute_the_same_on_the_same_engine(
+    residual: QuantizedModel, through: Callable[[Any], Any]
+) -> None:
+    other = through(residual)
+    assert other is not residual
+    assert torch.equal(other(images()), residual(images()))
+    assert (other.engine, other.timings) == (residual.engine, residual.timings)
+
+
+def test_torch_saves_it(residual: QuantizedModel, tmp_path: Path) -> None:
+    torch.save(residual, tmp_path / "q.pt")
+    loaded = torch.load(tmp_path / "q.pt", weights_only=False)
+    assert torch.equal(loaded(images()), residual(images()))
+    with torch.serialization.safe_globals([QuantizedModel, restored]):
+        assert torch.load(tmp_path / "q.pt").engine == residual.engine
+
+
+def test_a_damaged_pickle_is_refused(residual: QuantizedModel) -> None:
+    _, (content, engine, timings), _ = residual.__reduce__()
+    for altered in (content[:-1], b"", content[:200] + b"\x00" + content[201:]):
+        with pytest.raises(FileError):
+            restored(altered, engine, timings)
+
+
+def test_a_pickle_whose_engine_is_missing_takes_another(residual: QuantizedModel) -> None:
+    _, (content, _, timings), _ = residual.__reduce__()
+    assert restored(content, "cuda", timings).engine in ENGINES
+
+
+class Predictions(torch.utils.data.Dataset[Tensor]):
+    """What a quantized model makes of images, by number."""
+
+    def __init__(self, q: QuantizedModel) -> None:
+        self.q = q
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Tensor:
+        result: Tensor = self.q(images(seed=index))
+        return result
+
+
+def test_spawned_workers_run_it() -> None:
+    q = zp.quantize(seeded(Residual()), [images()], engine="reference")
+    loader = torch.utils.data.DataLoader(
+        Predictions(q), num_workers=1, multiprocessing_context="spawn", batch_size=None
+    )
+    for index, found in enumerate(loader):
+        assert torch.equal(found, q(images(seed=index)))
+
+
+# --- outputs of classes ------------------------------------------------------------------------
+
+
+class Scores(NamedTuple):
+    logits: Tensor
+    scale: float
+
+
+class Output(OrderedDict[str, Any]):
+    """A dict with attributes, as transformers' ModelOutput is; registered with torch below."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+torch.utils._pytree.register_pytree_node(
+    Output,
+    lambda output: (list(output.values()), list(output)),
+    lambda items, keys: Output(zip(keys, items, strict=True)),
+    serialized_type_name="tests.test_model.Output",
+)
+
+
+class Classes(nn.Module):
+    """An image to an object of a class, with objects, numbers and words in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Output:
+        y = self.conv(x)
+        return Output(
+            logits=y, pair=Scores(y.relu(), 0.5), rest=[1, True, "word", None, {"a": y.mean(1)}]
+        )
+
+
+def test_classes_of_outputs_are_kept_and_a_file_keeps_their_names(tmp_path: Path) -> None:
+    q = zp.quantize(seeded(Classes()), [images()], engine="reference")
+    found = q(images())
+    assert isinstance(found, Output)
+    assert isinstance(found.pair, Scores)
+    assert found.pair.scale == 0.5
+    assert found.rest[:4] == [1, True, "word", None]
+    q.save(tmp_path / "q.safetensors")
+    loaded = load(tmp_path / "q.safetensors", "reference")(images())
+    assert list(loaded) == ["logits", "pair", "rest"]
+    assert torch.equal(loaded.logits, found.logits)
+    assert torch.equal(loaded[0], loaded["logits"])
+    assert torch.equal(loaded.pair.logits, found.pair.logits)
+    assert tuple(loaded.pair)[1] == loaded.pair[1] == loaded.pair.scale == 0.5
+    assert loaded.rest[:4] == [1, True, "word", None]

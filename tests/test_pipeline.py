@@ -547,7 +547,7 @@ def test_keeping_everything_float_is_an_error() -> None:
 
 @pytest.mark.skipif("onednn" not in ENGINES, reason="this machine has no onednn engine")
 def test_a_scheme_that_the_engine_cannot_run_names_layer_and_engine() -> None:
-    affine = zp.Recipe(weights=zp.TensorSpec(granularity=zp.PerChannel()))
+    affine = zp.Recipe(weights=zp.TensorSpec(symmetric=False))
     recipe = zp.Recipe(overrides={"fc": affine})
     message = refusal(RecipeError, seeded(Residual()), [images()], recipe, engine="onednn")
     assert message == (

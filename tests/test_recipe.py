@@ -1,9 +1,19 @@
+import re
+from dataclasses import replace
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
 import pytest
+import torch
+from hypothesis import given
 from torch import nn
 
+import zeropoint as zp
 from zeropoint.arithmetic.granularity import PerChannel, PerTensor
 from zeropoint.errors import RecipeError
 from zeropoint.graph.graph import Origin
+from zeropoint.observe.calibrator import Calibrator
 from zeropoint.observe.min_max import MinMax
 from zeropoint.observe.mse import MSE
 from zeropoint.recipe import Recipe, TensorSpec, covers
@@ -33,6 +43,91 @@ def test_the_ordinary_recipe_is_that_of_the_design() -> None:
 def test_a_recipe_prints_as_it_is_written() -> None:
     assert eval(repr(NARROW)) == NARROW
     assert "TensorSpec(bits=4, symmetric=True" in repr(NARROW)
+
+
+def test_what_a_specification_leaves_open_is_as_usual_for_its_kind() -> None:
+    recipe = Recipe(weights=TensorSpec(bits=4), activations=TensorSpec(bits=6))
+    assert recipe.weights == replace(Recipe().weights, bits=4)
+    assert recipe.activations == replace(Recipe().activations, bits=6)
+    assert Recipe(weights=TensorSpec(), activations=TensorSpec()) == Recipe()
+    affine = Recipe(weights=TensorSpec(symmetric=False))
+    assert affine.weights == replace(Recipe().weights, symmetric=False)
+    assert eval(repr(recipe)) == recipe
+
+
+@given(
+    bits=st.sampled_from([None, 2, 5, 8, 8.0, np.int64(4)]),
+    symmetric=st.sampled_from([None, True, False]),
+    granularity=st.sampled_from([None, PerTensor(), PerTensor, "per_tensor", "PerTensor"]),
+    calibrator=st.sampled_from([None, MSE(2.4), MSE, "mse", "min-max", "MinMax()", "best"]),
+)
+def test_every_spelling_means_a_value_that_prints_as_it_is_written(
+    bits: Any, symmetric: Any, granularity: Any, calibrator: Any
+) -> None:
+    named = {"bits": bits, "symmetric": symmetric, "granularity": granularity}
+    named = {name: value for name, value in named.items() if value is not None}
+    spec = TensorSpec(**named, **({} if calibrator is None else {"calibrator": calibrator}))
+    for recipe in (Recipe(weights=spec), Recipe(activations=spec), Recipe(residuals=spec)):
+        assert eval(repr(recipe), vars(zp) | globals()) == recipe
+        for each in (recipe.weights, recipe.activations):
+            assert type(each.bits) is int
+            assert isinstance(each.calibrator, Calibrator)
+            assert isinstance(each.granularity, PerTensor | PerChannel)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"bits": "8"}, r"bits='8' is not a width"),
+        ({"bits": True}, r"bits=True is not a width"),
+        ({"bits": 7.5}, r"bits=7.5 is not a width"),
+        ({"bits": [8]}, r"bits=\[8\] is not a width"),
+        ({"symmetric": "yes"}, "symmetric='yes'; use True or False"),
+        ({"calibrator": "mze"}, r"calibrator='mze' is none that .* MSE\(\)"),
+        ({"calibrator": "entropi"}, r"did you mean Entropy\(\)\?"),
+        ({"calibrator": 3}, "calibrator=3 is none that"),
+        ({"calibrator": nn.Linear}, "calibrator=.* is none that"),
+        ({"granularity": "per_row"}, r"granularity='per_row' is none .* PerTensor\(\), PerCh"),
+        ({"granularity": MSE()}, r"granularity=MSE\(p=2.0\) is none"),
+    ],
+)
+def test_a_field_that_means_nothing_is_named(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        TensorSpec(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"activations": None}, "activations=None: zeropoint computes with integer weights and"),
+        ({"weights": None}, "weights=None: zeropoint computes with"),
+        ({"weights": 4}, r"weights=4 is no TensorSpec; use TensorSpec\(bits=8\)"),
+        ({"residuals": "int8"}, "residuals='int8' is no TensorSpec"),
+        ({"overrides": {"fc": TensorSpec(4)}}, "override 'fc' is TensorSpec.*say whether"),
+        ({"overrides": {"fc": "int8"}}, "override 'fc' is 'int8'; use a Recipe, or None"),
+        ({"overrides": {"fc": True}}, "override 'fc' is True; use a Recipe, or None"),
+        ({"overrides": {re.compile("fc"): None}}, r"override re.compile\('fc'\) is a Pattern;"),
+        ({"overrides": {int: None}}, "override <class 'int'> is a type; name layers by"),
+        ({"overrides": ["fc"]}, r"overrides=\['fc'\]; use a dict"),
+        ({"gptq": "no"}, "gptq='no'; use True or False"),
+        ({"equalize": None}, "equalize=None; use True or False"),
+    ],
+)
+def test_a_recipe_that_means_nothing_says_what_to_write(
+    wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"bits": 4}, TensorSpec(), "int8", 8, Recipe])
+def test_what_is_no_recipe_is_named(wrong: Any) -> None:
+    with pytest.raises(RecipeError, match=r"recipe=.*; pass a zeropoint.Recipe"):
+        zp.quantize(nn.Conv2d(3, 4, 3), [torch.rand(1, 3, 8, 8)], wrong)
+
+
+def test_false_keeps_a_layer_float_as_none_does() -> None:
+    assert Recipe(overrides={"fc": False}) == Recipe(overrides={"fc": None})  # type: ignore[dict-item]  # as people write it
 
 
 # --- which layers an override speaks of --------------------------------------------------------

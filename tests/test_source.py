@@ -1,11 +1,13 @@
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from zeropoint.errors import FileError
 from zeropoint.source import load_model
@@ -14,7 +16,7 @@ NET = """
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 SIZE = 3
 
@@ -226,10 +228,63 @@ def test_a_pickle_is_not_executed(net: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == ""
 
 
-def test_a_checkpoint_asks_for_the_state_dict(net: Path) -> None:
+WEIGHTS = {"0.weight": torch.full((3, 2), 7.0), "0.bias": torch.arange(3.0)}
+
+
+def prefixed(prefix: str) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in WEIGHTS.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "net._orig_mod.module."])
+@pytest.mark.parametrize(
+    "keys", [(), ("state_dict",), ("model",), ("ema",), ("model_state_dict",), ("a", "model")]
+)
+def test_weights_under_keys_and_a_prefix_are_taken_and_it_is_said(
+    net: Path, keys: tuple[str, ...], prefix: str
+) -> None:
+    content: dict[str, Any] = prefixed(prefix)
+    for key in reversed(keys):
+        content = {"epoch": 3, "optimizer": {"state": {}, "param_groups": []}, key: content}
+    torch.save(content, net.with_suffix(".pt"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = load_model(f"{net}:factory", weights=net.with_suffix(".pt")).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in WEIGHTS.items())
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == bool(keys or prefix)
+    assert all(repr(part) in said[0] for part in (*keys, *[prefix] * bool(prefix)))
+
+
+def test_the_weights_of_an_averaged_model_are_taken(net: Path) -> None:
+    torch.save({"n_averaged": torch.tensor(4), **prefixed("module.")}, net.with_suffix(".pt"))
+    with pytest.warns(UserWarning, match="under the prefix 'module.'"):
+        load_model(f"{net}:factory", weights=net.with_suffix(".pt"))
+
+
+def test_of_two_sets_of_weights_none_is_chosen(net: Path) -> None:
+    other = {name: tensor + 1 for name, tensor in WEIGHTS.items()}
+    torch.save({"model": WEIGHTS, "ema": other}, net.with_suffix(".pt"))
+    sentence = r"several sets of weights that fit: the key \['model'\]; the key \['ema'\]; save one"
+    refused(sentence, f"{net}:factory", net.with_suffix(".pt"))
+
+
+def test_a_checkpoint_that_does_not_fit_says_where_it_looked(net: Path) -> None:
+    torch.save({"state_dict": {"module.0.weight": torch.zeros(3, 2)}}, net.with_suffix(".pt"))
+    sentence = (
+        r"under the key \['state_dict'\] and the prefix 'module.' does not fit the model: "
+        r"missing 0.bias"
+    )
+    refused(sentence, f"{net}:factory", net.with_suffix(".pt"))
+
+
+def test_what_holds_no_weights_is_named(net: Path) -> None:
     file = net.with_suffix(".pt")
-    torch.save({"epoch": 3, "model": {"0.weight": torch.zeros(3, 2)}}, file)
-    refused(r"holds a dict with the keys epoch, model; expected tensors", f"{net}:factory", file)
+    torch.save(torch.optim.SGD([torch.zeros(1)]).state_dict(), file)
+    refused("holds the state of an optimizer", f"{net}:factory", file)
+    torch.save({"epoch": 3, "loss": [1.0]}, file)
+    refused("a dict with the keys epoch, loss, and no tensors by name", f"{net}:factory", file)
+    torch.save([torch.zeros(1)], file)
+    refused("holds a list; expected tensors by name", f"{net}:factory", file)
 
 
 def test_missing_weights_are_named(net: Path) -> None:

@@ -148,6 +148,7 @@ def derive(
     The other weights are calibrated. Any weight's scale is widened where its bias needs room.
     """
     entries: dict[str, Entry] = dict(activations)
+    narrow: dict[str, int] = {}
     for name in assignment.shared:
         source = owner(name, assignment.shared)
         entries[name] = Shared(activations[source].params, source)
@@ -159,13 +160,17 @@ def derive(
         grid = _with_room_for_biases(graph.constants[name], grid, needed)
         if target.saturating_pairs:
             reads = [entries[node.inputs[0]].params.high for node in readers]
-            grid = _with_room_for_pairs(graph.constants[name], grid, max(reads))
+            roomy = _with_room_for_pairs(graph.constants[name], grid, max(reads))
+            widened = int((roomy.scale != grid.scale).sum())
+            if widened:
+                narrow[name] = widened if grid.axis == 0 else len(graph.constants[name])
+            grid = roomy
         entries[name] = Own(grid, known.calibrator if known else repr(spec.calibrator))
     for node in graph.nodes:
         if node.output in assignment.integer:
             _derive(graph, node, assignment, entries)
     ordered = {name: entries[name] for name in graph.values if name in entries}
-    return Plan(ordered, assignment.reasons, assignment.leaving)
+    return Plan(ordered, assignment.reasons, assignment.leaving, narrow=narrow)
 
 
 def _activation_grid(observation: Observation, spec: TensorSpec) -> QParams:

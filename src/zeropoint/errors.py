@@ -8,6 +8,7 @@
      ├─ TrainingError      a checkpoint does not fit, or training is not finite
      ├─ ProgramError       an integer program breaks its own rules
      ├─ EngineError        no kernels here for what is asked
+     │   └─ SaturationError   the kernels are here, but on this CPU they would compute nonsense
      ├─ ExportError        a format cannot carry the program, or its library is missing
      ├─ FileError          a file is missing, damaged, foreign or cannot be written
      └─ DataError          a dataset named on the command line cannot be read
@@ -46,6 +47,10 @@ class ProgramError(ZeropointError):
 
 class EngineError(ZeropointError):
     """An engine is missing, or cannot run this program."""
+
+
+class SaturationError(EngineError):
+    """On this CPU the engine's sums of products would saturate."""
 
 
 class ExportError(ZeropointError):

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from zeropoint.ambient import is_plain, plain
-from zeropoint.errors import EngineError
+from zeropoint.errors import EngineError, SaturationError
 from zeropoint.execute.choosing import Choice, choose
-from zeropoint.execute.engines import choose_engine, make_executor
+from zeropoint.execute.engines import choose_engine, exact_engine, make_executor
 from zeropoint.execute.executor import Executor
 from zeropoint.export import export
 from zeropoint.graph.structure import nest
 from zeropoint.inputs import checked
+from zeropoint.notice import warn
 from zeropoint.ops.quantize import Quantize
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan
 from zeropoint.program import file
@@ -199,7 +200,8 @@ def plan_of(program: Program) -> Plan:
         fence = writer is not None and isinstance(writer.op, Quantize)
         # A plan speaks of the float graph, where nothing is named for being quantized.
         entries[writer.inputs[0] if writer and fence else name] = entry
-    return Plan(entries, program.islands, levels=program.levels)
+    narrow = program.provenance.narrow
+    return Plan(entries, program.islands, levels=program.levels, narrow=narrow)
 
 
 def load(path: str | os.PathLike[str], engine: str = "auto") -> QuantizedModel:
@@ -207,7 +209,7 @@ def load(path: str | os.PathLike[str], engine: str = "auto") -> QuantizedModel:
 
     FileError if the file is missing, damaged or foreign; EngineError if the engine cannot run it.
     """
-    return QuantizedModel(file.load(path), engine)
+    return _ready(file.load(path), engine)
 
 
 def restored(content: bytes, engine: str, timings: Mapping[str, float]) -> QuantizedModel:
@@ -217,6 +219,19 @@ def restored(content: bytes, engine: str, timings: Mapping[str, float]) -> Quant
     """
     program = file.loads(content)
     try:
-        return QuantizedModel(program, engine, timings=timings)
+        return _ready(program, engine, timings)
     except EngineError:
-        return QuantizedModel(program, timings=timings)
+        return _ready(program, "auto", timings)
+
+
+def _ready(
+    program: Program, engine: str, timings: Mapping[str, float] | None = None
+) -> QuantizedModel:
+    """The program on an engine; on an exact one, with a warning, if it would saturate there."""
+    try:
+        return QuantizedModel(program, engine, timings=timings)
+    except SaturationError as error:
+        # The program is right, the engine is not, on this CPU: one that is exact takes its place.
+        exact = QuantizedModel(program, exact_engine(), timings=timings)
+        warn(f"{error}; running on the {exact.engine} engine", RuntimeWarning)
+        return exact

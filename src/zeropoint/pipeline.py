@@ -16,13 +16,16 @@ from zeropoint.batches import (
     Inputs,
     calibration_batches,
     check_inputs,
+    check_integers,
     first_and_all,
+    first_sample,
     input_names,
     inputs_of,
 )
 from zeropoint.calibrate import channel_axes, choose
 from zeropoint.calibrate import observe as observe_values
 from zeropoint.capture import capture
+from zeropoint.capture.acceptance import check_model
 from zeropoint.capture.tape import Tape
 from zeropoint.distributed import share, total
 from zeropoint.errors import CalibrationError
@@ -30,9 +33,10 @@ from zeropoint.execute.engines import choose_engine
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.macs import count_macs
 from zeropoint.graph.value import Plain, Shape
-from zeropoint.graph.walk import Listener
+from zeropoint.graph.walk import Listener, walk
 from zeropoint.lower import lower
 from zeropoint.model import QuantizedModel
+from zeropoint.notice import warn
 from zeropoint.observe.merging import merged
 from zeropoint.observe.observation import Observation
 from zeropoint.observe.statistics import Observed, Statistics
@@ -44,7 +48,7 @@ from zeropoint.plan import Plan, Shared
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
 from zeropoint.progress import Progress, silent
-from zeropoint.recipe import Recipe
+from zeropoint.recipe import Recipe, checked
 from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.refine.gptq import Collector, Moments, round_weights
 from zeropoint.samples import Samples, whole_number
@@ -74,10 +78,10 @@ def quantize(
     CalibrationError or EngineError, each a sentence that names the layer or the batch.
     """
     clock = Clock()
-    made = calibrated(model, loader, recipe or Recipe(), samples, engine, progress or silent, clock)
+    wish = checked(recipe)
+    made = calibrated(model, loader, wish, samples, engine, progress or silent, clock)
     with clock.stage("lower"):
         (progress or silent)("lower", 0, None)
-        wish = recipe or Recipe()
         rounded = round_weights(made.graph, made.plan, made.moments, wish)
         corrected = correct_biases(made.graph, made.plan, made.observations, wish, rounded)
         program = lower(corrected, made.plan, made.provenance)
@@ -116,6 +120,7 @@ class Calibrated:
     plan: Plan
     target: Target
     provenance: Provenance
+    example: Inputs
 
 
 def calibrated(
@@ -133,6 +138,7 @@ def calibrated(
 
     What is to be trained is not fused across its dropouts, and its ranges are those of training.
     """
+    check_model(model)
     target = target_here(choose_engine(engine))
     if isinstance(loader, Statistics):
         data: Data | Statistics = loader
@@ -141,6 +147,7 @@ def calibrated(
     else:
         data = Data(input_names(model), loader, samples)
         example = data.example
+        check_integers(model, example, "batch 0 of the loader")
 
     with clock.stage("capture"):
         report("capture", 0, None)
@@ -152,7 +159,7 @@ def calibrated(
         graph = remove_dropout(graph) if for_training else graph
         origins = [[node.origin for node in g.nodes] for g in (captured, graph)]
         recipe.check_layers(*origins, inputs=graph.inputs)
-        one = tuple(x[:1] for x in example)
+        one = one_sample(graph, example)
         macs = count_macs(graph, one)
     with clock.stage("read"):
         if isinstance(data, Data):
@@ -179,8 +186,14 @@ def calibrated(
                 )
             observations = data.observe(read, names, "calibrate", report, listen)
             moments = collector.of_all_processes() if collector else {}
+            warn_of_constant_inputs(graph, observations)
         plan = replace(choose(graph, assignment, observations, target), levels=levels)
+        if for_training and target.saturating_pairs:  # weights are trained to 7 bits then
+            plan = replace(
+                plan, narrow={name: len(graph.constants[name]) for name in assignment.weights}
+            )
         assignment = as_planned(assignment, plan)
+        _tell_of_narrow_weights(plan, target)
     provenance = Provenance(
         zeropoint=VERSION,
         torch=torch.__version__,
@@ -190,8 +203,21 @@ def calibrated(
         samples=data.samples,
         input_shapes=tuple(tuple(x.shape) for x in one),
         macs=macs,
+        narrow=plan.narrow,
     )
-    return Calibrated(captured, graph, assignment, observations, moments, plan, target, provenance)
+    return Calibrated(
+        captured, graph, assignment, observations, moments, plan, target, provenance, example
+    )
+
+
+def _tell_of_narrow_weights(plan: Plan, target: Target) -> None:
+    if plan.narrow:
+        channels, layers = sum(plan.narrow.values()), len(plan.narrow)
+        warn(
+            f"this CPU has no VNNI instructions: {channels:,} channels of {layers} layers get "
+            f"weights of 7 bits, or their products would saturate in the {target.name} engine; "
+            'with engine="onnxruntime", or on a CPU with VNNI, all have 8'
+        )
 
 
 def _levels(
@@ -223,8 +249,10 @@ def observe(
     stand in for the loader in quantize(). The model is not changed. Raises CaptureError or
     CalibrationError.
     """
+    check_model(model)
     report = progress or silent
     data = Data(input_names(model), loader, samples)
+    check_integers(model, data.example, "batch 0 of the loader")
     report("capture", 0, None)
     # Targets that fuse additions and functions need fewer of these values, and no other.
     graph = _unfused(capture(model, data.example))
@@ -236,6 +264,28 @@ def observe(
         samples=data.samples,
         weights=checksums(model),
     )
+
+
+def one_sample(graph: Graph, example: Inputs) -> Inputs:
+    """The first sample of an example; all of it where the graph takes no single one."""
+    one = first_sample(graph, example)
+    try:
+        with torch.no_grad():
+            walk(graph, one)
+    except (RuntimeError, IndexError, ValueError):  # what torch raises: no first axis is a batch
+        return example
+    return one
+
+
+def warn_of_constant_inputs(graph: Graph, observations: Mapping[str, Observation]) -> None:
+    """One warning for each input that is the same number everywhere in the calibration data."""
+    for name in graph.inputs:
+        seen = observations.get(name)
+        if seen is not None and seen.total > 1 and seen.low == seen.high:
+            warn(
+                f"input {name!r} is {seen.low:g} everywhere in the calibration data: grids chosen "
+                "on it fit no other; look at what the loader yields"
+            )
 
 
 def float_graph_of(program: Program, model: nn.Module, example: Inputs) -> Graph:

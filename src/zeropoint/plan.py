@@ -66,6 +66,8 @@ class Plan:
     reasons: Mapping[str, str]
     leaving: frozenset[str] = frozenset()
     levels: Mapping[str, Tensor] = field(default_factory=dict)
+    narrow: Mapping[str, int] = field(default_factory=dict)
+    """Weights, and in how many channels they have 7 bits, since the CPU would saturate with 8."""
 
     def params(self, name: str) -> QParams | None:
         """The grid of a value; None if it stays float."""
@@ -81,6 +83,8 @@ class Plan:
 
     def _row(self, name: str, entry: Entry) -> tuple[str, ...]:
         grid = _origin(entry) + (", channels equalized" if name in self.levels else "")
+        if name in self.narrow:
+            grid += f", 7 bits in {self.narrow[name]} channels (no VNNI)"
         return (name, grid, *_cells(entry.params))
 
     def __str__(self) -> str:

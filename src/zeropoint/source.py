@@ -5,7 +5,8 @@
     model.pt2                  what `torch.export.save` wrote
 
 The first two run the user's own code, as importing it would. Weights are read as tensors only
-(`.safetensors`, or anything `torch.load` reads with `weights_only=True`), and every key must fit.
+(`.safetensors`, or anything `torch.load` reads with `weights_only=True`), and every key must fit,
+but for keys around them and a prefix of all names: `{"state_dict": {"module.conv.weight": ...}}`.
 """
 
 import contextlib
@@ -14,7 +15,8 @@ import importlib
 import importlib.util
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -23,9 +25,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from zeropoint import notice
 from zeropoint.errors import FileError
 
 SHOWN_KEYS = 3
+DEEPEST = 3
+"""Checkpoints lie at most so many dicts deep."""
+
+AVERAGED = "n_averaged"
+"""What torch.optim.swa_utils.AveragedModel keeps beside the module's weights."""
 
 
 def load_model(source: str, *, weights: Path | None = None) -> nn.Module:
@@ -155,31 +163,103 @@ def nearest(name: str, module: ModuleType) -> str:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fills every parameter and buffer from the file, or raises and names some that do not fit."""
-    found = read_weights(path)
+    """Fills every parameter and buffer from the file, or raises and names some that do not fit.
+
+    Tensors may lie deeper, as in {"state_dict": ...}, and under a prefix, as in "module.": both are
+    taken off, with a notice, where only one way leads to all of the model's names.
+    """
+    path = path.expanduser()
     expected = model.state_dict()
+    taken = chosen(read_weights(path), expected, path)
+    found, where = dict(taken.tensors), f", taken from under {taken}" if str(taken) else ""
     missing = [key for key in expected if key not in found]
     unexpected = [key for key in found if key not in expected]
     if missing or unexpected:
-        raise FileError(
-            f"{path} does not fit the model: "
-            + "; ".join(
-                f"{title} {some(keys)}"
-                for title, keys in (("missing", missing), ("unexpected", unexpected))
-                if keys
-            )
-        )
-    for key, tensor in found.items():
-        if tensor.shape != expected[key].shape:
-            raise FileError(
-                f"{path} does not fit the model: {key} has the shape {tuple(tensor.shape)}, "
-                f"expected {tuple(expected[key].shape)}"
-            )
+        raise FileError(f"{path}{where} does not fit the model: {told(missing, unexpected)}")
+    misfits = [key for key, tensor in found.items() if tensor.shape != expected[key].shape]
+    if misfits:
+        shapes = [
+            f"{key} has the shape {tuple(found[key].shape)}, expected {tuple(expected[key].shape)}"
+            for key in misfits
+        ]
+        raise FileError(f"{path}{where} does not fit the model: {some(shapes)}")
     model.load_state_dict(found)
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    path = path.expanduser()
+def told(missing: Sequence[str], unexpected: Sequence[str]) -> str:
+    """A few of the names that are not there, and of those that should not be."""
+    parts = (("missing", missing), ("unexpected", unexpected))
+    return "; ".join(f"{title} {some(list(keys))}" for title, keys in parts if keys)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Tensors by name, the keys that they lie under in the file, and the prefix of their names."""
+
+    tensors: Mapping[str, Tensor]
+    keys: tuple[str, ...] = ()
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        under = "".join(f"[{key!r}]" for key in self.keys)
+        prefix = f"the prefix {self.prefix!r}" if self.prefix else ""
+        return " and ".join(filter(None, (under and f"the key {under}", prefix)))
+
+
+def chosen(content: Mapping[str, object], expected: Mapping[str, Tensor], path: Path) -> Candidate:
+    """The one candidate with all of the expected names; else the nearest one, to be complained of.
+
+    FileError if there is none, or if several fit and differ.
+    """
+    if content.keys() == {"state", "param_groups"}:
+        raise FileError(f"{path} holds the state of an optimizer, and no weights of a model")
+    found = list(candidates(content))
+    if not found:
+        raise FileError(
+            f"{path} holds a dict with the keys {some(list(map(str, content)))}, and no tensors by "
+            "name in it: save model.state_dict()"
+        )
+    fitting = [one for one in found if one.tensors.keys() == expected.keys()]
+    whole = [one for one in fitting if not one.keys and not one.prefix]
+    if whole:
+        return whole[0]
+    if len(fitting) > 1 and not all(same(one.tensors, fitting[0].tensors) for one in fitting):
+        ways = "; ".join(map(str, fitting))
+        raise FileError(f"{path} holds several sets of weights that fit: {ways}; save one of them")
+    if fitting:
+        notice.warn(f"{path}: the weights are taken from under {fitting[0]}", UserWarning)
+        return fitting[0]
+    return max(found, key=lambda one: len(one.tensors.keys() & expected.keys()))
+
+
+def candidates(content: Mapping[str, object], keys: tuple[str, ...] = ()) -> Iterator[Candidate]:
+    """Each dict of tensors in a checkpoint, as it is and without what stands before every name."""
+    tensors = {str(name): item for name, item in content.items() if isinstance(item, Tensor)}
+    if tensors and len(tensors) == len(content):
+        yield Candidate(dict(tensors), keys)
+        tensors.pop(AVERAGED, None)
+        prefix = ""
+        while part := common_prefix(tensors):
+            prefix += part
+            tensors = {name.removeprefix(part): item for name, item in tensors.items()}
+            yield Candidate(tensors, keys, prefix)
+    for name, item in content.items():
+        if isinstance(item, Mapping) and len(keys) < DEEPEST:
+            yield from candidates(item, (*keys, str(name)))
+
+
+def common_prefix(names: Iterable[str]) -> str:
+    """The first part of every name, with its dot, if they all begin with the same and go on."""
+    parts = {name.partition(".")[0] for name in names if "." in name}
+    return f"{parts.pop()}." if len(parts) == 1 and all("." in name for name in names) else ""
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def read_weights(path: Path) -> Mapping[str, object]:
+    """What a checkpoint holds; tensors and plain data only, and nothing in it is executed."""
     require_file(path)
     try:
         if path.suffix == ".safetensors":
@@ -192,12 +272,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     except Exception as error:  # torch's reader raises almost anything on foreign bytes
         raise FileError(f"{path} cannot be read as weights: {first_line(error)}") from error
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        keys = f" with the keys {some(list(found))}" if isinstance(found, Mapping) else ""
+    if not isinstance(found, Mapping):
         raise FileError(
-            f"{path} holds a {kind(found)}{keys}; expected tensors by name: save model.state_dict()"
+            f"{path} holds a {kind(found)}; expected tensors by name: save model.state_dict()"
         )
-    return dict(found)
+    return found
 
 
 def some(keys: list[str]) -> str:

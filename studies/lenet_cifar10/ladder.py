@@ -55,7 +55,7 @@ WRONG = (
 MIN_MAX = zp.TensorSpec(calibrator=zp.MinMax())
 RECIPES = {
     "zeropoint, min-max, per tensor": zp.Recipe(
-        weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()),
+        weights=zp.TensorSpec(granularity=zp.PerTensor(), calibrator=zp.MinMax()),
         activations=MIN_MAX,
         bias_correction=False,
         gptq=False,

@@ -218,7 +218,7 @@ class Draft:
 def _type(real: Tensor, params: QParams | None) -> ValueType:
     if params is not None:
         return Quantized(params)
-    return Plain(real.dtype)
+    return Plain() if real.is_floating_point() else Plain(real.dtype)
 
 
 def laid_out(x: Tensor, layout: Layout) -> Tensor:

@@ -9,19 +9,21 @@ from torch import Tensor
 
 from tests.conformance.cases import CASES
 from tests.conformance.draft import Case, Draft, Fill
-from tests.conformance.executors import NAMES, maker
-from tests.conformance.suite import EXAMPLES, compare, count, operator, run
-from zeropoint.arithmetic.integer import INT8, UINT8
+from tests.conformance.executors import BY_TORCH, NAMES, maker
+from tests.conformance.suite import EXAMPLES, askable, compare, count, operator, run
+from zeropoint.arithmetic.integer import INT8, UINT8, IntegerType
 from zeropoint.arithmetic.qparams import per_tensor
-from zeropoint.errors import ProgramError
-from zeropoint.execute.onednn import why_unusable
+from zeropoint.errors import ProgramError, SaturationError
+from zeropoint.execute.onednn import OneDnn, why_unusable
 from zeropoint.execute.reference import Reference
+from zeropoint.execute.saturation import first_saturating
 from zeropoint.model import QuantizedModel
 from zeropoint.ops import OPS
 from zeropoint.ops.conv import Conv2d
 from zeropoint.ops.dropout import Dropout
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.pool import GlobalAveragePool, MaxPool2d
+from zeropoint.target import saturates
 
 FEWER = {"openvino": 60}
 """Every case is a model that it compiles."""
@@ -47,14 +49,20 @@ def test_no_operator_is_missing_from_the_suite() -> None:
 # --- saturation: every code at its end, every weight at +-127 ------------------------------------
 
 
-def longest_sum(zero_point: int) -> int:
-    """How many products of the greatest size an int32 holds: 66,311 for z = 0."""
-    return (2**31 - 1) // (max(zero_point, 255 - zero_point) * 127)
+def widest(engine: str) -> IntegerType:
+    """The weights that an engine promises to run on this CPU: 8 bits, or 7 where pairs saturate."""
+    name = "onednn" if engine == BY_TORCH else engine
+    return IntegerType(7, signed=True) if saturates(name) else INT8
 
 
-def saturated_linear(zero_point: int, x: Fill, weight: Fill) -> Case:
-    draft, params = Draft(seed=0), per_tensor(0.003, 0, INT8)
-    features = longest_sum(zero_point)
+def longest_sum(zero_point: int, largest: int) -> int:
+    """How many products of the greatest size an int32 holds: 66,311 for z = 0 and 8 bits."""
+    return (2**31 - 1) // (max(zero_point, 255 - zero_point) * largest)
+
+
+def saturated_linear(zero_point: int, x: Fill, weight: Fill, type: IntegerType = INT8) -> Case:
+    draft, params = Draft(seed=0), per_tensor(0.003, 0, type)
+    features = longest_sum(zero_point, params.high)
     codes = draft.activation((2, features), per_tensor(0.01, zero_point, UINT8), x)
     w = draft.constant("weight", draft.integers((3, features), params, weight), params)
     bias = draft.bias(codes, w, torch.zeros(3))
@@ -69,7 +77,7 @@ def test_the_longest_sum_that_fits_int32_is_exact(
     engine: str, zero_point: int, x: Fill, weight: Fill
 ) -> None:
     # With z = 128 the sum of q_x q_w alone is beyond int32: it has to wrap around, and back.
-    case = saturated_linear(zero_point, x, weight)
+    case = saturated_linear(zero_point, x, weight, widest(engine))
     found, expected = run(maker(engine), case), Reference(case.program).run(case.inputs)
     assert compare(case, found, expected).off == 0
 
@@ -94,17 +102,33 @@ def test_a_bias_that_leaves_no_room_for_the_sum_is_refused() -> None:
         draft.case(draft.emit(Linear(), x, w, bias, params=bias.params))
 
 
-@pytest.mark.parametrize("weight", [Fill.LOWEST, Fill.HIGHEST, Fill.EXTREMES])
-@every_engine
-def test_two_products_do_not_saturate_at_16_bits(engine: str, weight: Fill) -> None:
-    draft, params = Draft(seed=0), per_tensor(0.005, 0, INT8)
+def many_pairs(weight: Fill, type: IntegerType) -> Case:
+    """A convolution whose inputs are all 255."""
+    draft, params = Draft(seed=0), per_tensor(0.005, 0, type)
     x = draft.activation((1, 64, 5, 5), per_tensor(0.02, 0, UINT8), Fill.HIGHEST)
     w = draft.constant("weight", draft.integers((16, 64, 3, 3), params, weight), params)
     bias = draft.bias(x, w, torch.zeros(16))
     grid = per_tensor(20.17, 101, UINT8)
-    case = draft.case(draft.emit(Conv2d(padding=(1, 1)), x, w, bias, params=grid))
+    return draft.case(draft.emit(Conv2d(padding=(1, 1)), x, w, bias, params=grid))
+
+
+@pytest.mark.parametrize("weight", [Fill.LOWEST, Fill.HIGHEST, Fill.EXTREMES])
+@every_engine
+def test_two_products_do_not_saturate_at_16_bits(engine: str, weight: Fill) -> None:
+    case = many_pairs(weight, widest(engine))
     found, expected = run(maker(engine), case), Reference(case.program).run(case.inputs)
     assert compare(case, found, expected).off == 0
+
+
+@every_engine
+def test_what_would_saturate_on_this_cpu_is_refused(engine: str) -> None:
+    case = many_pairs(Fill.EXTREMES, INT8)
+    if widest(engine) is INT8:
+        assert askable(maker(engine), case) is case
+        return
+    with pytest.raises(SaturationError, match=r"conv2d: this CPU has no VNNI.* 16 of its channels"):
+        maker(engine)(case.program)
+    assert first_saturating(askable(maker(engine), case).program) is None
 
 
 # --- whole programs ------------------------------------------------------------------------------
@@ -125,7 +149,7 @@ def residual_network() -> Case:
 
 @every_engine
 def test_threads_that_share_an_executor_get_what_one_gets(engine: str) -> None:
-    case = residual_network()
+    case = askable(maker(engine), residual_network())
     executor = maker(engine)(case.program)
     # Half of the threads see images of another size.
     images = [case.inputs[0][..., : 12 - i % 2] + 0.01 * i for i in range(8)]
@@ -142,6 +166,8 @@ def test_threads_that_share_an_executor_get_what_one_gets(engine: str) -> None:
 
 def test_two_threads_that_call_one_model_get_what_one_gets() -> None:
     case = residual_network()
+    if why_unusable() is None:
+        case = askable(OneDnn, case)
     model = QuantizedModel(case.program, "auto" if why_unusable() is None else "reference")
     images = [case.inputs[0] + 0.01 * i for i in range(2)]
     alone = [model(x) for x in images]
@@ -157,7 +183,7 @@ def test_two_threads_that_call_one_model_get_what_one_gets() -> None:
 
 @every_engine
 def test_any_batch_size_gives_each_image_what_it_gets_alone(engine: str) -> None:
-    case = residual_network()
+    case = askable(maker(engine), residual_network())
     executor = maker(engine)(case.program)
     (batch,) = executor.run(case.inputs)
     for i, image in enumerate(case.inputs[0]):
@@ -167,6 +193,6 @@ def test_any_batch_size_gives_each_image_what_it_gets_alone(engine: str) -> None
 
 @every_engine
 def test_a_program_needs_no_gradients_and_records_none(engine: str) -> None:
-    case = residual_network()
+    case = askable(maker(engine), residual_network())
     (y,) = maker(engine)(case.program).run([case.inputs[0].clone().requires_grad_()])
     assert not y.requires_grad

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 import zeropoint as zp
-from tests.conftest import all_candidates
+from tests.conftest import all_candidates, all_objections
 from tests.nets import Islands, Residual, images, seeded
 from zeropoint.errors import EngineError
 from zeropoint.execute import choosing, engines
@@ -75,6 +76,8 @@ def provide(monkeypatch: pytest.MonkeyPatch) -> Provide:
         for name, maker in makers.items():
             monkeypatch.setitem(engines._MAKERS, name, maker)
         monkeypatch.setattr(choosing, "candidates", lambda: list(makers))
+        monkeypatch.setattr(choosing, "_objection", all_objections)
+        monkeypatch.setattr(choosing, "_verified", choosing._Verified())
         monkeypatch.setattr(choosing, "_seconds", lambda executor, inputs: executor.seconds)
 
     return only
@@ -155,8 +158,40 @@ def test_an_engine_that_cannot_run_the_program_is_left_out_with_its_reason(
 
 
 def test_the_only_usable_engine_is_taken_untimed(q: QuantizedModel, provide: Provide) -> None:
-    provide(only=fake(0.1, two_steps_off))
+    provide(only=fake(0.1))
     assert q.with_engine("auto").choice == Choice("only", (), (Candidate("only", None, ONLY),))
+
+
+def test_the_only_usable_engine_is_verified(q: QuantizedModel, provide: Provide) -> None:
+    provide(only=fake(0.1, two_steps_off))
+    with pytest.warns(RuntimeWarning, match="512 of 512 integers differ") as seen:
+        chosen = q.with_engine("auto")
+    assert chosen.engine == "reference"
+    assert len(seen) == 1
+
+
+def test_a_loaded_program_is_verified(q: QuantizedModel, provide: Provide, tmp_path: Path) -> None:
+    q.save(tmp_path / "model.safetensors")
+    provide(only=fake(0.1, upside_down_as_a_whole))
+    with pytest.warns(RuntimeWarning, match="an output differs by"):
+        assert zp.load(tmp_path / "model.safetensors").engine == "reference"
+
+
+def test_a_program_that_has_passed_is_not_verified_again(
+    q: QuantizedModel, provide: Provide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provide(only=fake(0.1))
+    asked: list[str] = []
+
+    def count(program: Program, inputs: Any, name: str, executor: Executor) -> str | None:
+        asked.append(name)
+        return all_objections(program, inputs, name, executor)
+
+    monkeypatch.setattr(choosing, "_objection", count)
+    again = Program(q.program.graph, q.program.islands, q.program.provenance)
+    for program in (q.program, q.program, again, q.program):
+        assert choose(program)[0] == "only"
+    assert asked == ["only", "only"]  # another object may be another program
 
 
 def test_the_reference_is_the_last_resort_and_warns_why(
@@ -170,13 +205,23 @@ def test_the_reference_is_the_last_resort_and_warns_why(
     assert torch.equal(chosen(images()), q(images()))
 
 
-def test_a_program_of_unknown_sizes_gets_the_first_engine(
+def test_a_program_of_unknown_sizes_is_verified_on_a_sample_of_some_size(
     q: QuantizedModel, provide: Provide
 ) -> None:
-    provide(first=fake(0.2), second=fake(0.1))
-    name, _, choice = choose(Program(q.program.graph, q.program.islands, Provenance()))
-    assert name == "first"
-    assert "the sizes of its inputs are not known" in str(choice)
+    by_hand = Program(q.program.graph, q.program.islands, Provenance())
+    provide(right=fake(0.2), wrong=fake(0.1, two_steps_off))
+    name, _, choice = choose(by_hand)
+    assert name == "right"
+    assert choice.shapes[0][:2] == (1, 3)
+
+
+def test_an_engine_that_cannot_be_verified_is_not_taken(
+    q: QuantizedModel, provide: Provide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "SIZES", ())
+    provide(only=fake(0.1))
+    with pytest.warns(RuntimeWarning, match="no sample of the program's inputs could be made"):
+        assert choose(Program(q.program.graph, q.program.islands, Provenance()))[0] == "reference"
 
 
 # --- what is timed -------------------------------------------------------------------------------

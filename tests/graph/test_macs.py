@@ -32,3 +32,24 @@ def test_a_batch_counts_all_its_samples() -> None:
     weight, bias = to.constant("w", torch.ones(2, 3)), to.constant("b", torch.ones(2))
     graph = to.done([to.emit(Linear(), x, weight, bias, shape=("N", 2), name="fc")])
     assert count_macs(graph, [torch.zeros(7, 3)]) == {"fc": 7 * 2 * 3}
+
+
+def test_products_that_torch_has_no_formula_for_are_counted() -> None:
+    def counted(target: str, *shapes: tuple[int, ...], rest: tuple[object, ...] = ()) -> int:
+        to, x = float_graph(shapes[0])
+        others = [to.constant(f"c{i}", torch.zeros(shape)) for i, shape in enumerate(shapes[1:])]
+        op = Opaque(target, (*(("%", i) for i in range(len(shapes))), *rest))
+        graph = to.done([to.emit(op, x, *others, shape=("N",), name="y")])
+        return count_macs(graph, [torch.zeros(shapes[0])])["y"]
+
+    assert counted("aten.mv.default", (4, 6), (6,)) == 24
+    assert counted("aten.dot.default", (6,), (6,)) == 6
+    assert counted("aten.addmv.default", (4,), (4, 6), (6,)) == 24
+    assert counted("aten.addbmm.default", (3, 5), (2, 3, 4), (2, 4, 5)) == 2 * 3 * 4 * 5
+    assert counted("aten.conv_tbc.default", (6, 1, 2), (3, 2, 5), (5,)) == 4 * 5 * 3 * 2
+    attention = counted("aten.scaled_dot_product_attention.default", *[(1, 2, 16, 8)] * 3)
+    assert attention == 2 * 2 * 16 * 16 * 8
+    sampled = counted(
+        "aten.grid_sampler_2d.default", (1, 3, 8, 8), (1, 4, 4, 2), rest=(0, 0, False)
+    )
+    assert sampled == 3 * 4 * 4 * 4

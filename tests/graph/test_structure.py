@@ -2,13 +2,17 @@ from collections import OrderedDict, namedtuple
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zeropoint.graph.structure import (
     Empty,
+    Fixed,
     Leaf,
     Nest,
+    Record,
+    Row,
     from_json,
     leaves_of,
     nest,
@@ -29,16 +33,35 @@ NESTED = st.recursive(
 )
 
 
-def test_tuples_lists_dicts_and_none_are_told_apart() -> None:
-    assert structure_of(1) == Leaf()
+A, B = torch.zeros(1), torch.ones(1)
+
+
+def test_tuples_lists_dicts_numbers_and_none_are_told_apart() -> None:
+    assert structure_of(A) == Leaf()
     assert structure_of(None) == Empty()
-    assert structure_of((1, [2])) == Nest((Leaf(), Nest((Leaf(),), mutable=True)))
-    assert structure_of({"a": 1, "b": None}) == Nest((Leaf(), Empty()), ("a", "b"))
+    assert structure_of("word") == Fixed("word")
+    assert structure_of((A, [2])) == Nest((Leaf(), Nest((Fixed(2),), mutable=True)))
+    assert structure_of({"a": A, "b": None}) == Nest((Leaf(), Empty()), ("a", "b"))
 
 
-def test_an_ordered_dict_becomes_a_dict_and_a_named_tuple_a_tuple() -> None:
-    assert nest(structure_of(OrderedDict(b=1, a=2)), [1, 2]) == {"b": 1, "a": 2}
-    assert nest(structure_of(Pair(1, 2)), [1, 2]) == (1, 2)
+def test_a_class_is_made_again_and_a_file_keeps_its_names() -> None:
+    ordered, pair = OrderedDict(b=A, a=B), Pair(A, B)
+    for nested in (ordered, pair):
+        structure = structure_of(nested)
+        again = nest(structure, leaves_of(nested))
+        assert type(again) is type(nested)
+        loaded = nest(from_json(to_json(structure)), leaves_of(nested))
+        assert type(loaded) in (Record, Row)
+        names = getattr(nested, "_fields", tuple(ordered))
+        assert [getattr(loaded, name) for name in names] == leaves_of(nested)
+        assert loaded[1] is leaves_of(nested)[1]
+        with pytest.raises(AttributeError, match="there is no output 'c'"):
+            _ = loaded.c
+
+
+def test_plain_structures_have_no_classes() -> None:
+    assert type(nest(structure_of(OrderedDict(b=A)), [A], plain=True)) is dict
+    assert type(nest(structure_of(Pair(A, B)), [A, B], plain=True)) is tuple
 
 
 @given(NESTED)
@@ -57,4 +80,4 @@ def test_a_structure_survives_json(nested: Any) -> None:
 
 def test_too_few_leaves_are_an_error() -> None:
     with pytest.raises(StopIteration):
-        nest(structure_of((1, 2)), [1])
+        nest(structure_of((A, B)), [A])

@@ -3,16 +3,20 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
+from torch import Tensor
 
 from tests.observe.data import ODD, REALISTIC, observed
+from zeropoint.container import container_of, parsed
 from zeropoint.errors import CalibrationError, FileError, RecipeError, ZeropointError
 from zeropoint.observe.best import CALIBRATORS
 from zeropoint.observe.observation import Observation
-from zeropoint.observe.statistics import Observed, Statistics
+from zeropoint.observe.statistics import KIND, Observed, Statistics
+from zeropoint.sealed import digest_of
 
 WEIGHTS = {"conv.weight": 1, "conv.bias": 2}
 
@@ -208,3 +212,62 @@ def test_what_cannot_be_written_leaves_nothing_behind(
     with pytest.raises(FileError, match="cannot be written: No such file or directory"):
         statistics.save(tmp_path / "nowhere" / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+# --- a stranger's file, well made ----------------------------------------------------------------
+
+
+def forged(content: bytes, change: Callable[[Any, dict[str, Tensor]], None]) -> bytes:
+    """The statistics with something else in them, and the digest that belongs to it."""
+    container = container_of(bytearray(content))
+    body, tensors = parsed(container.metadata[KIND.key]), dict(container.tensors)
+    del body["digest"]
+    change(body, tensors)
+    text = json.dumps({**body, "digest": digest_of(body, tensors)})
+    return save(tensors, {KIND.key: text})
+
+
+def of_x(**fields: Any) -> Callable[[Any, dict[str, Tensor]], None]:
+    return lambda body, tensors: body["values"]["x"].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda b, t: b.update(samples=-1), "samples is -1, and not an integer"),
+        (lambda b, t: b.update(samples=True), "samples is True"),
+        (lambda b, t: b.update(code="import os"), "'code', which no such file has"),
+        (lambda b, t: b.update(input_shapes=[[2**31, 2**31]]), "have more than"),
+        (lambda b, t: b.update(weights={"a": 0.5}), "weights.a is 0.5"),
+        (lambda b, t: b.update(levels=["x"]), "it has no tensor 'x.level'"),
+        (lambda b, t: b["values"].pop("x"), "belongs to nothing"),
+        (lambda b, t: t.pop("x.counts"), "it has no tensor 'x.counts'"),
+        (lambda b, t: t.update({"x.counts": t["x.counts"][:9].clone()}), "int64 of shape"),
+        (lambda b, t: t.update({"x.counts": t["x.counts"].float()}), "float32 of shape"),
+        (lambda b, t: t["x.counts"].neg_(), "the counts of 'x' are none"),
+        (lambda b, t: t["x.counts"].fill_(2**62), "the counts of 'x' are none"),
+        (lambda b, t: t["x.counts"].fill_(1), "not within its range"),
+        (lambda b, t: t["x.counts"].zero_(), "not within its range"),
+        (lambda b, t: t["x.extremes"].fill_(math.nan), "the extremes of 'x' are none"),
+        (lambda b, t: t["x.extremes"].fill_(1e9), "not within its range"),
+        (lambda b, t: t.update({"x.extremes": torch.zeros(2, 0)}), "not within its range"),
+        (of_x(range=None), "has no range, and was seen"),
+        (of_x(range=[math.inf, 0.0]), "not a finite number"),
+        (of_x(range=[2.0, 1.0]), "not a range from low to high"),
+        (of_x(range=[-1e30, 1e30]), "do not hold its range|not within"),
+        (of_x(exponent=10**6), "not an integer"),
+        (of_x(first=10**6), "not within its range"),
+        (of_x(zeros=10**9), "more zeros than elements"),
+        (of_x(axes=[7]), "not an integer from -2"),
+        (of_x(axes=[0, 0]), "has one twice"),
+        (of_x(axes=[1]), "it has no tensor 'x.sums.1'"),
+        (of_x(layer=7), "not a text"),
+        (of_x(shape=[-1]), "not an integer"),
+    ],
+)
+def test_statistics_that_are_none_are_refused_in_words(
+    statistics: Statistics, change: Callable[[Any, dict[str, Tensor]], None], words: str
+) -> None:
+    Statistics.loads(forged(statistics.dumps(), lambda body, tensors: None))
+    with pytest.raises(FileError, match=words):
+        Statistics.loads(forged(statistics.dumps(), change))

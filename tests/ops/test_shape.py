@@ -130,6 +130,7 @@ SPELLINGS: dict[str, tuple[Callable[[Any], Tensor], list[object]]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:of a single sample:UserWarning")
 @pytest.mark.parametrize(("function", "ops"), SPELLINGS.values(), ids=SPELLINGS)
 def test_every_spelling_moves_codes(
     function: Callable[[Tensor], Tensor], ops: list[object]

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -104,3 +105,49 @@ def test_a_program_without_counts_has_no_share_to_tell() -> None:
     bare = type(program)(program.graph, program.islands)
     assert coverage(bare).share_of_macs == 1.0
     assert coverage(bare).macs == 0
+
+
+class Recurrent(nn.Module):
+    """A convolution, then a recurrent layer over its columns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.lstm = nn.LSTM(4, 6, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.lstm(self.conv(x).mean(2).transpose(1, 2))[0]
+        return found
+
+
+class Spectrum(nn.Module):
+    """A convolution, and the magnitudes of its spectrum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = torch.fft.rfft2(self.conv(x)).abs()
+        return found
+
+
+@pytest.mark.filterwarnings("ignore:the model fixes the width:UserWarning")
+def test_a_recurrent_layer_is_counted() -> None:
+    found = zp.quantize(seeded(Recurrent()), [images()], engine="reference").coverage()
+    lstm = next(island for island in found.islands if island.layer == "lstm" and island.macs)
+    assert lstm.macs == 2 * 8 * 4 * 6 * (4 + 6)
+    assert found.share_of_macs < 1
+    assert found.layers == 2
+    assert not found.uncounted
+    assert "100.00 %" not in str(found)
+
+
+def test_what_is_not_counted_is_named_and_no_share_is_told() -> None:
+    found = zp.quantize(seeded(Spectrum()), [images()], engine="reference").coverage()
+    assert [island.operator for island in found.uncounted] == ["aten.fft_rfft2.default"]
+    printed = str(found)
+    assert "1 island is not counted:" in printed
+    assert "(aten.fft_rfft2.default)." in printed
+    assert "100.00 %" not in printed
+    assert found.to_dict()["uncounted"]

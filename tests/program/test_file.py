@@ -33,7 +33,7 @@ from zeropoint.program.provenance import Provenance
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.sealed import digest_of
 
-ASYMMETRIC = Recipe(weights=TensorSpec(granularity=PerChannel()))
+ASYMMETRIC = Recipe(weights=TensorSpec(symmetric=False))
 FOUR_BITS = Recipe(weights=TensorSpec(bits=4, symmetric=True, granularity=PerChannel()))
 
 
@@ -371,10 +371,7 @@ def options(body: Any, name: str) -> Any:
     ("change", "words"),
     [
         # what would be read or written beyond its end
-        (
-            lambda b, t: node_of_output(b, "last")["inputs"].__setitem__(3, "gate"),
-            "before anything",
-        ),
+        (lambda b, t: small_addend(b), "the addend .2, 4, 1, 1. is not as large as the result"),
         (lambda b, t: t.update(b=t["b"][:3].clone()), "the constant 'b' is declared as"),
         (lambda b, t: shrink(b, t, "b"), "one number for each channel|the bias is not int32"),
         (lambda b, t: t.update({"w:scale": t["w:scale"][:3].clone()}), "scales, not"),
@@ -389,13 +386,14 @@ def options(body: Any, name: str) -> Any:
         *[(partial(gate, zero_point=z), "damaged") for z in (-1, 256, 2**31, 2**70, 0.5, None)],
         (lambda b, t: value(b, "pooled").update(scale=0.5), "keeps the grid of its operand"),
         (lambda b, t: value(b, "gate").update(scale=2.0**-50), "far beyond the grid"),
+        (lambda b, t: options(b, "y").update(low=900.0, high=-900.0), "between its bounds"),
         (lambda b, t: value(b, "gate").update(type="u33"), "damaged"),
         (lambda b, t: value(b, "gate").update(type="i32"), "damaged"),
         # codes that are none
         (lambda b, t: t["w"].fill_(-128), "the constant 'w' holds what is no code of i8"),
         (
             lambda b, t: value(b, "w").update(type="i4"),
-            "the constant 'w' holds what is no code of i4",
+            "'w' holds what is no code of i4",
         ),
         (lambda b, t: t.update(w=t["w"].to(torch.int16)), "holds torch.int16, not torch.int8"),
         # numbers that loop, divide by zero, or allocate
@@ -426,6 +424,21 @@ def test_a_file_that_would_harm_is_refused_in_words(
 
 def node_of_output(body: Any, name: str) -> Any:
     return next(node for node in body["graph"]["nodes"] if node["outputs"] == [name])
+
+
+def small_addend(body: Any) -> None:
+    """The layer that reads one comes after the gate, and takes that."""
+    nodes = body["graph"]["nodes"]
+    last, gate = node_of_output(body, "last"), node_of_output(body, "gate")
+    pooled = node_of_output(body, "pooled")
+    last["inputs"][3] = "gate"
+    pooled["inputs"] = ["first"]
+    shape = value(body, "pooled")["shape"]
+    body["graph"]["values"]["pooled"] = {**value(body, "first"), "shape": shape}
+    for node in (pooled, gate):
+        nodes.remove(node)
+    place = nodes.index(last)
+    nodes[place:place] = [pooled, gate]
 
 
 def shrink(body: Any, tensors: dict[str, Tensor], name: str) -> None:

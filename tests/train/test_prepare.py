@@ -86,7 +86,7 @@ def test_samples_and_progress_are_passed_on() -> None:
         progress=lambda stage, *_: stages.append(stage),
     )
     assert qat.made.provenance.samples == 20
-    assert set(stages) == {"capture", "calibrate"}
+    assert set(stages) == {"capture", "read", "calibrate"}
 
 
 def test_the_defaults_are_learned_steps_and_live_batch_norms() -> None:

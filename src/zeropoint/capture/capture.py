@@ -23,8 +23,14 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import OutputKind
 
-from zeropoint.capture.evaluating import evaluating
-from zeropoint.capture.fixed_sizes import warn_of_fixed_sizes
+from zeropoint.capture.acceptance import check_finite, check_model
+from zeropoint.capture.behavior import check_repeatable, check_same
+from zeropoint.capture.evaluating import evaluating, unchanged
+from zeropoint.capture.fixed_sizes import (
+    batch_is_fixed,
+    warn_of_fixed_batch,
+    warn_of_fixed_sizes,
+)
 from zeropoint.capture.free_sizes import FreeSizes
 from zeropoint.capture.inplace import functional, pure_form
 from zeropoint.capture.origin import origin_of, users_line
@@ -34,9 +40,11 @@ from zeropoint.errors import CaptureError, GraphError
 from zeropoint.graph.build import Builder
 from zeropoint.graph.graph import Graph
 from zeropoint.graph.rewrite import prune
-from zeropoint.graph.structure import leaves_of, structure_of
+from zeropoint.graph.structure import NUMBERS, leaves_of, structure_of_spec
 from zeropoint.graph.value import UNKNOWN, Plain, Shape, Size, Value, ValueType
-from zeropoint.ops import CAPTURES
+from zeropoint.notice import warn
+from zeropoint.ops import ANY_TYPE, CAPTURES
+from zeropoint.ops.identity import title
 from zeropoint.ops.opaque import Opaque, called, is_functional, template
 from zeropoint.ops.shape import ARITHMETIC, SizeArithmetic
 
@@ -62,6 +70,12 @@ MAKERS = {
 }
 """Operators that make the same tensor at every run, if their operands are numbers."""
 
+AS_ELEMENTS = {
+    "aten.view.default": "aten.reshape.default",
+    "aten._unsafe_view.default": "aten.reshape.default",
+}
+"""Operators that ask how memory is laid out, and what gives the same elements however it is."""
+
 NUMBER_OF = {"aten.item.default", "aten._local_scalar_dense.default"}
 
 
@@ -72,63 +86,198 @@ def capture(model: nn.Module, example: Sequence[Tensor], tape: Tape | None = Non
     changed. The tape, if there is one, hears how constants are computed from the model's tensors.
     CaptureError names the line of the model that cannot be captured.
     """
-    _check_kind(model)
-    _check_parameters(model)
-    with evaluating(model), torch.no_grad():
-        with _torch_silent(), FreeSizes():
-            program = _export(model, tuple(_at_least_two(x) for x in example))
+    check_model(model)
+    with evaluating(model), unchanged(model) as before, torch.no_grad():
+        example = _runnable(model, example)
+        few = _few(model, example)
+        check_repeatable(model, few, before)
+        written = before.changes()
+        before.restore()
+        with _torch_silent():
+            program, line = _export(model, example)
+            _check_written(model, program, written)
             inline_regions(program.graph_module)
             program, renamed = functional(program)
             with tape or nullcontext():
                 graph = _Translation(model, program, renamed).graph()
+        check_finite(model, graph.constants)
+        fixed = batch_is_fixed(graph)
+        if fixed:
+            _check_batched(model, example)
+        check_same(model, graph, example if fixed else few)
         warn_of_fixed_sizes(model, example, graph)
+        if fixed:
+            warn_of_fixed_batch(model, graph, line)
     return graph
 
 
-def _check_kind(model: nn.Module) -> None:
-    if isinstance(model, torch.jit.ScriptModule) or hasattr(model, "_orig_mod"):
-        how = "torch.compile" if hasattr(model, "_orig_mod") else "torch.jit"
+def _runnable(model: nn.Module, example: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The example with two samples at least, if the model runs on two; else as it is.
+
+    torch.export takes 1 for a constant of the model.
+    """
+    given = tuple(example)
+    one = tuple(x[:1] if x.ndim else x for x in given)
+    for attempt in (tuple(_at_least_two(x) for x in given), given):
+        if _failure(model, attempt) is None:
+            return attempt
+    if _failure(model, one) is None:
         raise CaptureError(
-            f"the model went through {how}, which hides its layers; pass the nn.Module from before"
+            f"{type(model).__name__} takes one sample at a time, and the loader yields "
+            f"{len(given[0])}: yield batches of one"
         )
+    error = _failure(model, given)
+    assert error is not None
+    raise CaptureError(_own_failure(model, given, error)) from error
 
 
-def _check_parameters(model: nn.Module) -> None:
-    for kind, tensors in (
-        ("parameter", model.named_parameters()),
-        ("buffer", model.named_buffers()),
-    ):
-        for name, tensor in tensors:
-            if not tensor.is_floating_point():
-                continue
-            if tensor.dtype != torch.float32:
-                raise CaptureError(
-                    f"{kind} {name!r} is {str(tensor.dtype).removeprefix('torch.')}; zeropoint "
-                    "quantizes float32 models: pass model.float()"
-                )
-            if not torch.isfinite(tensor).all():
-                raise CaptureError(
-                    f"{kind} {name!r} holds NaN or infinity; repair or reload the weights first"
-                )
+def _failure(model: nn.Module, example: Sequence[Tensor]) -> Exception | None:
+    """What the model itself raises on the example; None if it runs. The model stays as it is."""
+    with unchanged(model):
+        try:
+            model(*[x.clone() for x in example])
+        except Exception as error:  # whatever the user's code raises
+            return error
+    return None
+
+
+def _few(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Two samples of the example, if the model runs on two."""
+    few = tuple(x[:2] if x.ndim else x for x in example)
+    return few if _failure(model, few) is None else example
 
 
 def _at_least_two(x: Tensor) -> Tensor:
-    """A batch of one becomes a batch of two: torch.export takes 1 for a constant of the model."""
     return torch.cat([x, x]) if x.ndim and x.shape[0] == 1 else x
 
 
-def _export(model: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
-    """The exported model, with as many free dimensions as the model allows."""
-    free = tuple(dict.fromkeys(NAMED_DIMENSIONS.get(x.ndim, {0: "N"}), Dim.AUTO) for x in example)
-    batch = tuple({0: Dim.AUTO} if x.ndim else {} for x in example)
-    with suppress(Exception):  # torch.export raises dozens of kinds; the second try reports
-        program = torch.export.export(model, example, dynamic_shapes=_by_parameter(model, free))
-        if not _fixes_sizes(program):
-            return program
+def _check_batched(model: nn.Module, example: tuple[Tensor, ...]) -> None:
+    """CaptureError if the example is one sample that no loader has put into a batch."""
     try:
-        return torch.export.export(model, example, dynamic_shapes=_by_parameter(model, batch))
+        alone, batched = (
+            leaves_of(model(*xs)) for xs in (example, [x.unsqueeze(0) for x in example])
+        )
+        is_sample = all(torch.allclose(y[None], ys) for y, ys in zip(alone, batched, strict=True))
+    except Exception:  # whatever the user's code raises: the model takes no further dimension
+        return
+    if is_sample:
+        shapes = " and ".join(str(tuple(x.shape)) for x in example)
+        raise CaptureError(
+            f"the loader yields single samples, of shape {shapes}; yield batches, as "
+            "torch.utils.data.DataLoader(dataset, batch_size=32) does"
+        )
+
+
+def _check_written(model: nn.Module, program: ExportedProgram, written: Sequence[str]) -> None:
+    """CaptureError if an output depends on a buffer that forward() writes; else a warning."""
+    buffers = program.graph_signature.inputs_to_buffers
+    names = [name for name in buffers.values() if name in written]
+    for node in program.graph.find_nodes(op="placeholder"):
+        if buffers.get(node.name) in names and _reaches_an_output(program, node):
+            raise CaptureError(
+                f"{type(model).__name__} keeps state from call to call: forward() writes buffer "
+                f"{buffers[node.name]!r} and its output depends on it, and a quantized network has "
+                "no memory; pass what is kept as an input and return it as an output"
+            )
+    others = sorted({name for name, _ in model.named_buffers()} & {*written})
+    if others:
+        warn(
+            f"forward() writes buffer {', '.join(map(repr, others))}, which no output depends on; "
+            "the quantized network leaves that out"
+        )
+
+
+def _reaches_an_output(program: ExportedProgram, node: torch.fx.Node) -> bool:
+    output = next(n for n in program.graph.nodes if n.op == "output")
+    specs = program.graph_signature.output_specs
+    returned = {
+        item
+        for item, spec in zip(output.args[0], specs, strict=True)
+        if spec.kind is OutputKind.USER_OUTPUT and isinstance(item, torch.fx.Node)
+    }
+    seen, waiting = {node}, [node]
+    while waiting:
+        for user in waiting.pop().users:
+            if user not in seen:
+                seen.add(user)
+                waiting.append(user)
+    return bool(seen & returned)
+
+
+Axes = dict[int, Any]  # torch's Dim.AUTO
+
+
+def _export(model: nn.Module, example: tuple[Tensor, ...]) -> tuple[ExportedProgram, str]:
+    """The exported model, with as many free dimensions as the model allows.
+
+    With it comes the user's line that fixes the batch; "" if it is free.
+    """
+    free: list[Axes] = [
+        dict.fromkeys(NAMED_DIMENSIONS.get(x.ndim, {0: "N"}), Dim.AUTO) for x in example
+    ]
+    batch: list[Axes] = [{0: Dim.AUTO} if x.ndim else {} for x in example]
+    first = None
+    with suppress(Exception):  # torch.export raises dozens of kinds; the second try reports
+        program, line = _exported(model, example, free)
+        if not _fixes_sizes(program) and not _fixes_batch(program):
+            return program, ""
+        first = None if _fixes_sizes(program) else (program, line)
+    try:
+        program, line = _exported(model, example, batch)
     except Exception as error:
-        raise CaptureError(_own_failure(model, example) or _explain(model, error)) from error
+        raise CaptureError(_explain(model, error)) from error
+    if not _fixes_batch(program):
+        return program, ""
+    for inputs, axes in _otherwise(model, example, [free, batch]):
+        with suppress(Exception):  # then it stays as it is
+            other, _ = _exported(model, inputs, axes)
+            if not _fixes_batch(other) or _frees(other, 1):
+                return other, line
+    return first or (program, line)
+
+
+def _exported(
+    model: nn.Module, example: tuple[Tensor, ...], axes: Sequence[Axes]
+) -> tuple[ExportedProgram, str]:
+    with FreeSizes() as calls:
+        shapes = _by_parameter(model, tuple(axes))
+        program = torch.export.export(model, example, dynamic_shapes=shapes)
+    return program, calls.batch_line()
+
+
+def _otherwise(
+    model: nn.Module, example: tuple[Tensor, ...], free: Sequence[list[Axes]]
+) -> Iterator[tuple[tuple[Tensor, ...], list[Axes]]]:
+    """What else may leave a batch free: another size than the model has met, the second axis."""
+    more = tuple(torch.cat([x, x[:1]]) if x.ndim else x for x in example)
+    with suppress(Exception):  # whatever the user's code raises: it takes no other size
+        if _follow(model, example, more):
+            yield from ((more, axes) for axes in free)
+    if any(x.ndim == 3 and x.shape[1] > 1 for x in example):
+        yield example, [{1: Dim.AUTO} if x.ndim == 3 else {} for x in example]
+
+
+def _follow(model: nn.Module, few: Sequence[Tensor], more: Sequence[Tensor]) -> bool:
+    """True if each output is of as many samples as the inputs, of both."""
+    for inputs in (few, more):
+        counts = {len(x) for x in inputs if x.ndim}
+        outputs = [y for y in leaves_of(model(*inputs)) if isinstance(y, Tensor) and y.ndim]
+        if not all(len(y) in counts for y in outputs):
+            return False
+    return True
+
+
+def _fixes_batch(program: ExportedProgram) -> bool:
+    """True if no input's first dimension is free."""
+    return not _frees(program, 0)
+
+
+def _frees(program: ExportedProgram, axis: int) -> bool:
+    """True if that dimension of some input is free."""
+    names = {*program.graph_signature.user_inputs}
+    fakes = [n.meta.get("val") for n in program.graph.nodes if n.name in names]
+    sizes: list[Any] = [x.shape[axis] for x in fakes if isinstance(x, Tensor) and x.ndim > axis]
+    return any(isinstance(n, torch.SymInt) and n.node.maybe_as_int() is None for n in sizes)
 
 
 def _by_parameter(model: nn.Module, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -164,20 +313,15 @@ def _fixes_sizes(program: ExportedProgram) -> bool:
     )
 
 
-def _own_failure(model: nn.Module, example: tuple[Tensor, ...]) -> str | None:
-    """Why the model itself cannot run the example; None if it can."""
-    try:
-        with torch.no_grad():
-            model(*example)
-    except Exception as error:  # whatever the user's code raises
-        where = users_line(error)
-        shapes = " and ".join(", ".join(["(N", *map(str, x.shape[1:])]) + ")" for x in example)
-        return (
-            f"{type(model).__name__} itself fails on inputs of shape {shapes}, which the loader "
-            f"yields first{f', at {where}' if where else ''}: {_first_line(error)}; yield batches "
-            "as for training"
-        )
-    return None
+def _own_failure(model: nn.Module, example: Sequence[Tensor], error: Exception) -> str:
+    """Why the model itself cannot run the example."""
+    where = users_line(error)
+    shapes = " and ".join(", ".join(["(N", *map(str, x.shape[1:])]) + ")" for x in example)
+    return (
+        f"{type(model).__name__} itself fails on inputs of shape {shapes}, which the loader "
+        f"yields first{f', at {where}' if where else ''}: {_first_line(error)}; yield batches "
+        "as for training"
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -264,11 +408,16 @@ class _Translation:
             if spec.kind is OutputKind.USER_OUTPUT
         ]
         for leaf in leaves:
-            if leaf is not None and not isinstance(leaf, Value):
+            if not isinstance(leaf, (Value, type(None), *NUMBERS)):
                 raise CaptureError(f"the model returns {leaf!r}; return tensors only")
-        nested = torch.utils._pytree.tree_unflatten(leaves, self._program.call_spec.out_spec)
-        ordered = leaves_of(nested)
-        return prune(self._to.done(ordered, structure_of(nested)))
+        spec = self._program.call_spec.out_spec
+        assert spec is not None  # an exported program has one
+        outputs = [leaf for leaf in leaves if isinstance(leaf, Value)]
+        if not outputs:
+            raise CaptureError(
+                f"the model returns no tensor, but {leaves}; there is nothing to run"
+            )
+        return prune(self._to.done(outputs, structure_of_spec(spec, leaves)))
 
     def _placeholder(self, node: torch.fx.Node) -> Value | None:
         signature = self._program.graph_signature
@@ -283,13 +432,11 @@ class _Translation:
         tensor = node.meta.get("val")
         if not isinstance(tensor, Tensor):
             return None
-        if tensor.ndim >= 3 and isinstance(self._size(tensor.shape[0]), int):
-            raise CaptureError(
-                f"the model fixes its batch size (input {node.name!r}), as len(x), int(x.shape[0]) "
-                "or a number in a reshape do; write x.shape[0] or -1 in its place"
-            )
+        names = NAMED_DIMENSIONS.get(tensor.ndim, {0: "N"})
+        if tensor.ndim == 3 and isinstance(self._size(tensor.shape[0]), int):
+            names = {1: "N", 2: "L"}  # a sequence first, then its batch
         for axis, size in enumerate(tensor.shape):
-            name = NAMED_DIMENSIONS.get(tensor.ndim, {}).get(axis)
+            name = names.get(axis)
             taken = name in self._symbols.values()  # by another size: two images may differ
             if not isinstance(self._size(size), int) and name is not None and not taken:
                 self._symbols.setdefault(str(size), name)
@@ -338,6 +485,9 @@ class _Translation:
             return self._island(
                 node, target, arguments, keywords, "zeropoint has no integer form for it"
             )
+        alien = self._alien(node, target, [*arguments, *keywords.values()])
+        if alien is not None:
+            return self._island(node, target, arguments, keywords, alien)
         listed = isinstance(node.meta.get("val"), list)
         captured = rule(self._to, shapes if listed else shapes[0], *arguments, **keywords)
         if isinstance(captured, Value) and _reads_others(node):
@@ -348,6 +498,19 @@ class _Translation:
         is_first = isinstance(captured, Value) and len(shapes) > 1
         return (captured, *[None] * (len(shapes) - 1)) if is_first else captured
 
+    def _alien(self, node: torch.fx.Node, target: str, arguments: Sequence[Any]) -> str | None:
+        """Why no rule is asked about a call: it is not of float32. None if a rule is."""
+        if target in ANY_TYPE:
+            return None
+        operands = template(arguments, {})[2]
+        read = [v.type for v in operands if self._to.tensor(v) is None]
+        _, written = self._results(node)
+        if not isinstance(node.meta.get("val"), list):
+            written = written[:1]  # indices and statistics besides, which a rule does not give
+        types = [type.dtype for type in (*read, *written) if isinstance(type, Plain)]
+        found = next((dtype for dtype in types if dtype != torch.float32), None)
+        return None if found is None else f"it computes with {title(found)}"
+
     def _island(
         self,
         node: torch.fx.Node,
@@ -357,8 +520,14 @@ class _Translation:
         reason: str,
     ) -> Any:
         shapes, types = self._results(node)
+        if "as_strided" in target:
+            line = self._to.origin.line or "the model"
+            raise CaptureError(
+                f"{line} reads memory by strides, and a quantized network lays its memory out "
+                "otherwise; index, unfold or reshape the tensor instead of as_strided"
+            )
         emptied, named, operands = template(arguments, keywords)
-        op = Opaque(target, emptied, named, reason)
+        op = Opaque(AS_ELEMENTS.get(target, target), emptied, named, reason)
         self._check_island(op)
         values = self._to.emit_many(op, operands, list(zip(shapes, types, strict=True)))
         return (

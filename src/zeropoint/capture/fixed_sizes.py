@@ -33,6 +33,30 @@ def warn_of_fixed_sizes(model: nn.Module, example: Sequence[Tensor], graph: Grap
             warn(_sentence(name, shape, free))
 
 
+def batch_is_fixed(graph: Graph) -> bool:
+    """True if no input of the graph takes another number along its first dimension."""
+    shapes = [graph.values[name].shape for name in graph.inputs]
+    return not any(isinstance(shape[0], str) for shape in shapes if shape)
+
+
+def warn_of_fixed_batch(model: nn.Module, graph: Graph, line: str) -> None:
+    """One warning that names the line of the model behind it."""
+    shapes = [graph.values[name].shape for name in graph.inputs]
+    given = ", ".join(
+        f"{name!r} ({', '.join(map(str, shape))})"
+        for name, shape in zip(graph.inputs, shapes, strict=True)
+    )
+    warn(
+        f"{type(model).__name__} fixes the first dimension of its input{_at(line)}: the quantized "
+        f"network takes {given} and nothing else; if that is the batch, write x.shape[0] or -1 "
+        "where a number stands for it"
+    )
+
+
+def _at(line: str) -> str:
+    return f", at {line}" if line else ""
+
+
 def _sentence(name: str, shape: Sequence[int | str], axes: Sequence[int]) -> str:
     names = " and the ".join(NAMES[len(shape)][axis - 2] for axis in axes)
     sizes = " x ".join(str(shape[axis]) for axis in axes)

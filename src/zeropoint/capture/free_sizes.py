@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import SymInt, Tensor
 from torch.overrides import TorchFunctionMode
 
+from zeropoint.capture.origin import running_line
+
 AVERAGE = (
     "input",
     "kernel_size",
@@ -62,7 +64,16 @@ def _shape(
 
 
 class FreeSizes(TorchFunctionMode):
-    """Makes those calls otherwise."""
+    """Makes those calls otherwise, and notes where a size stops being free.
+
+    `fixed` has the user's line by what torch calls the size: "L['args'][0][0].size()[0]".
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fixed: dict[str, str] = {}
+        self._environment: Any = None  # torch's own, which has no public type
+        self._known = 0
 
     def __torch_function__(
         self,
@@ -73,15 +84,45 @@ class FreeSizes(TorchFunctionMode):
     ) -> Any:
         """The call of `func`, or what stands for it."""
         named = dict(kwargs or {})
-        if func in NAMES:
-            call = dict(zip(NAMES[func], args, strict=False)) | named
-            if _whole_image(call):
-                x = call["input"]
-                reduce = torch.mean if NAMES[func] is AVERAGE else torch.amax
-                return reduce(x, tuple(range(2, x.ndim)), keepdim=True)
-            if func in LINES and not call.pop("return_indices", False):
-                return _line(**call)
-        return func(*args, **named)
+        if torch.compiler.is_dynamo_compiling():  # a branch of torch.cond
+            return _called(func, args, named)
+        self._look(args)
+        result = _called(func, args, named)
+        self._look(args)
+        return result
+
+    def batch_line(self) -> str:
+        """The user's line that turned the first size of an input into a number; "" if none did."""
+        lines = [line for size, line in self.fixed.items() if size.endswith("size()[0]")]
+        return lines[0] if lines else ""
+
+    def _look(self, operands: Sequence[Any]) -> None:
+        """Note which sizes have become numbers since the last time."""
+        if self._environment is None:
+            tensors = [x for x in operands if isinstance(x, Tensor)]
+            sizes: list[Any] = [size for x in tensors for size in x.shape]
+            free = [size for size in sizes if isinstance(size, SymInt)]
+            self._environment = free[0].node.shape_env if free else None
+        environment = self._environment
+        if environment is None or len(environment.replacements) == self._known:
+            return
+        self._known = len(environment.replacements)
+        for symbol, meant in environment.replacements.items():
+            sources = environment.var_to_sources.get(symbol, ())
+            if meant.is_number and sources:
+                self.fixed.setdefault(str(sources[0].name), running_line())
+
+
+def _called(func: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    if func in NAMES:
+        call = dict(zip(NAMES[func], args, strict=False)) | named
+        if _whole_image(call):
+            x = call["input"]
+            reduce = torch.mean if NAMES[func] is AVERAGE else torch.amax
+            return reduce(x, tuple(range(2, x.ndim)), keepdim=True)
+        if func in LINES and not call.pop("return_indices", False):
+            return _line(**call)
+    return func(*args, **named)
 
 
 def _whole_image(call: Mapping[str, Any]) -> bool:

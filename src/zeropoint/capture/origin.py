@@ -58,3 +58,15 @@ def users_line(error: BaseException) -> str:
     if frames:
         return f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line!r}"
     return _last_users_frame(str(error))
+
+
+def running_line() -> str:
+    """The innermost line of the user's code that is being run: `net.py:12  y = self.conv(x)`."""
+    frames = [
+        frame
+        for frame in traceback.extract_stack()
+        if not frame.filename.startswith((TORCH, OURS, "<"))
+    ]
+    if not frames:
+        return ""
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}  {frames[-1].line}"

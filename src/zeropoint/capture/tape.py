@@ -73,11 +73,11 @@ def fixed(tensor: Tensor) -> Computation:
     return Computation({}, {0: tensor.detach().clone()}, (), 0)
 
 
-class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
+class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Writes down what is computed from the named tensors while it is entered."""
 
     def __init__(self, sources: Iterable[tuple[str, Tensor]]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types for it
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self._tensors: list[Tensor] = []
         self._slots: dict[int, int] = {}
         self._names = {self._slot(tensor): name for name, tensor in reversed([*sources])}

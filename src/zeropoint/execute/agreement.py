@@ -124,7 +124,8 @@ class Isolated:
         steps = (found - expected).abs()
         if self.grid.type.bits == 32:  # it left as float32: its own steps are wider beyond 2^24
             steps = torch.where(steps <= expected.abs() * SMALLEST_DIFFERENCE, 0, steps)
-        return Count(steps.numel(), int(steps.count_nonzero()), int(steps.max()))
+        largest = int(steps.max()) if steps.numel() else 0
+        return Count(steps.numel(), int(steps.count_nonzero()), largest)
 
 
 def isolated_operators(program: Program, make: Callable[[Program], Executor]) -> list[Isolated]:

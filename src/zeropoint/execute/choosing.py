@@ -5,12 +5,15 @@
     verify      in order of time, beside the reference on one sample: each operator alone, and the
                 outputs of the whole; the first that passes is taken
 
-One usable engine is taken as it is: there is nothing to choose.
+One usable engine is not timed, but verified like any other: no engine is exact by construction but
+the reference. A program that has passed on an engine is not verified again on the same sample.
 """
 
 import math
 import time
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +22,7 @@ from rich.console import RenderableType
 from torch import Tensor
 
 from zeropoint.arithmetic.qparams import QParams, dequantize
+from zeropoint.batches import first_sample
 from zeropoint.execute.agreement import (
     LARGEST_DIFFERENCE,
     Count,
@@ -30,6 +34,7 @@ from zeropoint.execute.agreement import (
 from zeropoint.execute.engines import engines, make_executor, warn_of_the_reference
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.reference import Reference
+from zeropoint.graph.value import Plain, Shape
 from zeropoint.ops.quantize import Quantize
 from zeropoint.program.program import Program
 from zeropoint.render import as_text, table
@@ -46,8 +51,11 @@ Brief times are no better than this, and two runs should choose the same engine.
 
 FASTEST = "the fastest that passes"
 ONLY = "the only usable engine"
-FIRST = "the first that can run it: the sizes of its inputs are not known"
+UNVERIFIED = "not verified: no sample of the program's inputs could be made"
 SLOWER = "slower"
+
+SIZES = (32, 64, 224, 7)
+"""Lengths to try where a program written by hand does not tell."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +99,16 @@ def choose(program: Program, batch: Sequence[Tensor] | None = None) -> tuple[str
     """
     names = candidates()
     executors, refused = _prepared(program, names)
-    inputs = batch if batch and len(batch[0]) else sample_of(program)
-    if len(names) > 1 and inputs is not None:
-        return _fastest(program, executors, refused, inputs)
-    for name, executor in executors.items():  # of a program written by hand nobody knows the sizes
-        verdict = ONLY if len(names) == 1 else FIRST
-        return name, executor, Choice(name, (), (Candidate(name, None, verdict),))
-    return _reference(program, refused, "" if names else engines()[0].reason)
+    given = batch if batch and len(batch[0]) else None
+    inputs = given or sample_of(program)
+    if inputs is None and executors:
+        unverified = [Candidate(name, None, UNVERIFIED) for name in executors]
+        return _reference(program, [*refused, *unverified])
+    if inputs is None or not executors:
+        return _reference(program, refused, "" if names else engines()[0].reason)
+    if len(names) == 1:
+        return _only(program, executors, inputs, is_sample=given is None)
+    return _fastest(program, executors, refused, inputs)
 
 
 def candidates() -> list[str]:
@@ -106,22 +117,51 @@ def candidates() -> list[str]:
 
 
 def sample_of(program: Program) -> tuple[Tensor, ...] | None:
-    """One random sample of the shapes that the program was made with, over the whole grids."""
+    """One random sample of the shapes that the program was made with, over the whole grids.
+
+    Of a program that does not tell, of the first size that the reference can run.
+    """
     shapes = program.provenance.input_shapes
-    if len(shapes) != len(program.graph.inputs):
-        return None
+    if len(shapes) == len(program.graph.inputs):
+        return _of_shapes(program, shapes)
+    declared = [program.graph.values[name].shape for name in program.graph.inputs]
+    for size in SIZES:
+        inputs = _of_shapes(program, [_with_size(shape, size) for shape in declared])
+        with suppress(Exception):  # too small for a window, or not what a layer expects
+            Reference(program).run(inputs)
+            return inputs
+    return None
+
+
+def _of_shapes(program: Program, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     return tuple(
-        _random(shape, _grid_of(program, name), generator)
+        _random(shape, _dtype_of(program, name), _grid_of(program, name), generator)
         for name, shape in zip(program.graph.inputs, shapes, strict=True)
     )
 
 
-def _random(shape: tuple[int, ...], grid: QParams | None, generator: torch.Generator) -> Tensor:
+def _with_size(shape: Shape, size: int) -> tuple[int, ...]:
+    """One sample, in which each length that is not known has this one."""
+    first = tuple(n if isinstance(n, int) else 1 for n in shape[:1])
+    return first + tuple(length if isinstance(length, int) else size for length in shape[1:])
+
+
+def _random(
+    shape: tuple[int, ...], dtype: torch.dtype, grid: QParams | None, generator: torch.Generator
+) -> Tensor:
+    if dtype != torch.float32:  # flags, or indices into who knows what: 0 and 1 are in range
+        return torch.randint(0, 2, shape, generator=generator).to(dtype)
     if grid is None:  # a float layer reads it
         return torch.randn(shape, generator=generator)
     codes = torch.randint(grid.low, grid.high + 1, shape, generator=generator)
     return dequantize(codes, grid)
+
+
+def _dtype_of(program: Program, name: str) -> torch.dtype:
+    """What an input of the program holds."""
+    type = program.graph.values[name].type
+    return type.dtype if isinstance(type, Plain) else torch.float32
 
 
 def _grid_of(program: Program, name: str) -> QParams | None:
@@ -133,6 +173,46 @@ def _grid_of(program: Program, name: str) -> QParams | None:
 
 
 # --- the three steps -----------------------------------------------------------------------------
+
+
+def _only(
+    program: Program, executors: dict[str, Executor], inputs: Sequence[Tensor], *, is_sample: bool
+) -> tuple[str, Executor, Choice]:
+    """The one engine there is, if it computes what it should."""
+    ((name, executor),) = executors.items()
+    if not (is_sample and _verified.knows(program, name)):
+        objection = _objection(program, inputs, name, executor)
+        if objection is not None:
+            return _reference(program, [Candidate(name, None, objection)])
+        _verified.add(program, name)
+    return name, executor, Choice(name, (), (Candidate(name, None, ONLY),))
+
+
+def _objection(
+    program: Program, inputs: Sequence[Tensor], name: str, executor: Executor
+) -> str | None:
+    return _Judge(program, inputs).objection(name, executor)
+
+
+class _Verified:
+    """The programs that have passed, by identity, while they live."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Program], set[str]]] = {}
+
+    def knows(self, program: Program, name: str) -> bool:
+        known = self._known.get(id(program))
+        return known is not None and known[0]() is program and name in known[1]
+
+    def add(self, program: Program, name: str) -> None:
+        key = id(program)
+        if key not in self._known or self._known[key][0]() is not program:
+            gone = weakref.ref(program, lambda _: self._known.pop(key, None))
+            self._known[key] = gone, set()
+        self._known[key][1].add(name)
+
+
+_verified = _Verified()
 
 
 def _fastest(
@@ -211,20 +291,27 @@ class _Judge:
 
     def __init__(self, program: Program, inputs: Sequence[Tensor]) -> None:
         self._program, self._inputs = program, inputs
-        self._sample = [x[:1] for x in inputs]
+        self._sample: Sequence[Tensor] = first_sample(program.graph, inputs)
         self._seen: dict[str, Any] = {}
         self._expected: tuple[Any, ...] = ()
 
     def objection(self, name: str, executor: Executor) -> str | None:
         """What is wrong with an engine; None if it computes what the reference computes."""
-        if not self._seen:
-            reference = Reference(self._program)
-            self._expected = reference.trace(self._sample, self._seen.__setitem__)
         try:
+            if not self._seen:
+                self._look()
             operators = isolated_operators(self._program, lambda p: make_executor(p, name))
             return self._of_operators(operators) or self._of_outputs(executor, operators)
         except Exception as error:  # as above
             return _first_line(error)
+
+    def _look(self) -> None:
+        reference = Reference(self._program)
+        try:
+            self._expected = reference.trace(self._sample, self._seen.__setitem__)
+        except (RuntimeError, IndexError):  # the first dimension counts no samples
+            self._sample = self._inputs
+            self._expected = reference.trace(self._sample, self._seen.__setitem__)
 
     def _of_operators(self, operators: Sequence[Isolated]) -> str | None:
         total = Count()

@@ -62,6 +62,11 @@ def choose_engine(name: str) -> str:
     return name
 
 
+def exact_engine() -> str:
+    """The engine that computes any weights exactly, also where a CPU adds pairs in 16 bits."""
+    return "onnxruntime" if _REASONS["onnxruntime"]() is None else "reference"
+
+
 def make_executor(program: Program, name: str) -> Executor:
     """The program prepared for the engine of that name; EngineError if it cannot run it."""
     return _MAKERS[name](program)

@@ -17,6 +17,7 @@ from zeropoint.errors import EngineError, FileError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onnxruntime import OnnxFile
 from zeropoint.execute.openvino import OpenVinoFile
+from zeropoint.execute.saturation import refuse_saturating_file
 from zeropoint.graph.structure import leaves_of
 from zeropoint.program.program import Program
 
@@ -46,6 +47,9 @@ OPENERS: dict[str, Callable[[Program, Path], Executor]] = {
 }
 
 
+ON_SATURATING_KERNELS = (".onnx", ".xml")
+"""Files of integers: what runs them may saturate on this CPU."""
+
 RUN_CODE = (".pt2",)
 """Files that may run code when they are loaded."""
 
@@ -67,4 +71,6 @@ def open_file(program: Program, path: str | os.PathLike[str], *, trust: bool = F
             f"{file} is not loaded: a {file.suffix} file may hold pickled objects, whose loading "
             "runs whatever code is in them; if the file is your own, pass trust=True (--trust)"
         )
+    if file.suffix in ON_SATURATING_KERNELS:
+        refuse_saturating_file(program, file.name)
     return OPENERS[file.suffix](program, file)

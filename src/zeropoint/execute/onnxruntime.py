@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.errors import EngineError, ExportError
 from zeropoint.execute.executor import Executor
 from zeropoint.export.onnx import to_onnx
+from zeropoint.export.onnx.unsigned import make_weights_unsigned
 from zeropoint.graph.value import UNKNOWN
 from zeropoint.program.program import Program
 
@@ -114,7 +116,10 @@ def _model(program: Program) -> bytes:
 
 
 def _content(program: Program) -> bytes:
-    content: bytes = to_onnx(program, form="qoperator", exact=True).SerializeToString()
+    model = to_onnx(program, form="qoperator", exact=True)
+    if target.cpu().pairs_saturate:  # its kernels for two unsigned operands do not
+        make_weights_unsigned(model)
+    content: bytes = model.SerializeToString()
     return content
 
 

@@ -23,7 +23,7 @@ from zeropoint.errors import ExportError
 from zeropoint.export.format import Format
 from zeropoint.graph.graph import Node
 from zeropoint.graph.structure import nest
-from zeropoint.graph.value import Shape
+from zeropoint.graph.value import Plain, Shape, Value
 from zeropoint.graph.walk import walk
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.program.program import Program
@@ -49,6 +49,14 @@ def _write_bytes(path: str, content: bytes) -> None:
     Path(path).write_bytes(content)
 
 
+def _example(shape: Sequence[int], value: Value) -> Tensor:
+    """An input of the shape of a sample, in a batch where the program takes any."""
+    sizes = list(shape)
+    if sizes and isinstance(value.shape[0], str):
+        sizes[0] = EXAMPLE_BATCH
+    return torch.zeros(sizes, dtype=value.type.dtype if isinstance(value.type, Plain) else None)
+
+
 def to_exported_program(program: Program) -> torch.export.ExportedProgram:
     """The program as an ExportedProgram with the same inputs, outputs and dynamic sizes."""
     import torch.ao.quantization.fx._decomposed  # registers torch's q / dq operators
@@ -59,8 +67,8 @@ def to_exported_program(program: Program) -> torch.export.ExportedProgram:
     )
     declared = [program.graph.values[name].shape for name in program.graph.inputs]
     examples = tuple(
-        torch.zeros([EXAMPLE_BATCH if axis == 0 else n for axis, n in enumerate(shape)])
-        for shape in shapes
+        _example(shape, program.graph.values[name])
+        for name, shape in zip(program.graph.inputs, shapes, strict=True)
     )
     dynamic = tuple(_dynamic(shape) for shape in declared)
     with warnings.catch_warnings():
@@ -134,7 +142,8 @@ class _Module(nn.Module):
         return _Numbers(*ends, axis=params.axis, slot=slot, is_accumulator=wide)
 
     def forward(self, *inputs: Tensor) -> Any:  # nested as the float model nests them
-        return nest(self._graph.structure, walk(self._graph, inputs, kernel=self._compute))
+        outputs = walk(self._graph, inputs, kernel=self._compute)
+        return nest(self._graph.structure, outputs, plain=True)  # a file names no class
 
     def _compute(self, node: Node, operands: Sequence[Any]) -> Any:
         grid = self._grids.get(node.output)

@@ -79,3 +79,15 @@ OPS: Mapping[str, type[Op]] = {op.name: op for family in FAMILIES for op in fami
 CAPTURES: Mapping[str, CaptureRule] = {
     target: rule for family in FAMILIES for target, rule in family.CAPTURES.items()
 }
+
+ANY_TYPE = frozenset(
+    {
+        *identity.CAPTURES,
+        *dropout.CAPTURES,
+        *only_float.CAPTURES,
+        "aten.sym_size.int",
+        "aten.sym_numel.default",
+    }
+)
+"""What is captured whatever its operands hold. Every other rule is about float32 in and out, and is
+not asked about anything else: integers, flags and other floating point stay with torch."""

@@ -168,9 +168,10 @@ def is_function(steps: Steps) -> bool:
 
 
 def _is_step(step: Step) -> bool:
-    """True if a function is applied to as many operands as it has."""
+    """True if a function is applied to as many operands as it has, each a place or a float."""
     name, *operands = step or ("",)
-    return isinstance(name, str) and len(operands) in OPERANDS.get(name, UNARY)
+    known = all(item is None or type(item) in (str, float) for item in operands)
+    return known and isinstance(name, str) and len(operands) in OPERANDS.get(name, UNARY)
 
 
 def is_defined(steps: Steps) -> bool:

@@ -6,7 +6,7 @@ import torch
 
 from zeropoint.graph.build import Builder
 from zeropoint.graph.op import Op
-from zeropoint.graph.value import Shape, Value
+from zeropoint.graph.value import Plain, Shape, Value
 
 
 def nothing(to: Builder, shape: Shape, x: Value, *args: object, **kwargs: object) -> Value:
@@ -15,11 +15,19 @@ def nothing(to: Builder, shape: Shape, x: Value, *args: object, **kwargs: object
 
 
 def to_dtype(to: Builder, shape: Shape, x: Value, *args: object, **kwargs: object) -> Value | str:
-    """Capture of a conversion: nothing from float32 to float32."""
-    wanted = [item for item in (*args, *kwargs.values()) if isinstance(item, torch.dtype)]
-    if all(dtype == torch.float32 for dtype in wanted):
+    """Capture of a conversion: nothing where x is of the type already."""
+    given = (*args, *kwargs.values())
+    wanted = [item for item in given if isinstance(item, torch.dtype)]
+    wanted += [v.type.dtype for v in given if isinstance(v, Value) and isinstance(v.type, Plain)]
+    found = x.type.dtype if isinstance(x.type, Plain) else None
+    if all(dtype == found for dtype in wanted):
         return x
-    return f"it converts to {wanted[0]}"
+    return f"it converts {title(found)} to {title(wanted[0])}"
+
+
+def title(dtype: torch.dtype | None) -> str:
+    """The name of a type without its package."""
+    return str(dtype).removeprefix("torch.")
 
 
 OPS: tuple[type[Op], ...] = ()
@@ -30,5 +38,9 @@ CAPTURES: dict[str, Callable[..., Value | str]] = {
     "aten.contiguous.default": nothing,
     "aten.lift_fresh_copy.default": nothing,
     "aten._to_copy.default": to_dtype,
+    "aten.to.device": to_dtype,
     "aten.to.dtype": to_dtype,
+    "aten.to.dtype_layout": to_dtype,
+    "aten.to.other": to_dtype,
+    "aten.type_as.default": to_dtype,
 }

@@ -141,6 +141,14 @@ def size_of(to: Builder, shape: Shape, x: Value, axis: int) -> Value:
     return to.emit(SizeOf(axis), x, shape=(x.shape[axis],), type=Size())
 
 
+def count(to: Builder, shape: Shape, x: Value) -> Value:
+    """Capture of aten.sym_numel."""
+    total: int | Value = 1
+    for size in sizes(to, x):
+        total = size if total == 1 else computed(to, "mul", total, size)
+    return total if isinstance(total, Value) else computed(to, "mul", total, 1)
+
+
 def flatten(to: Builder, shape: Shape, x: Value, start: int = 0, end: int = -1) -> Value:
     """Capture of aten.flatten."""
     if shape == x.shape:
@@ -231,6 +239,7 @@ def _is_rest(x: Value, start: int, size: int | Value, shape: Shape) -> bool:
 
 OPS = (Flatten, Reshape, Squeeze, Unsqueeze, SizeOf, SizeArithmetic)
 CAPTURES: dict[str, Callable[..., Value | str]] = {
+    "aten.sym_numel.default": count,
     "aten.sym_size.int": size_of,
     "aten.flatten.using_ints": flatten,
     "aten.view.default": reshape,

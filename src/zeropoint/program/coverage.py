@@ -48,6 +48,8 @@ class Coverage:
     macs: int
     islands: tuple[Island, ...]
     conversions: int = 0
+    narrow_channels: int = 0
+    """Channels whose weights have 7 bits because the CPU that made the program had no VNNI."""
 
     @property
     def share_of_macs(self) -> float:
@@ -69,6 +71,8 @@ class Coverage:
 
     def __rich__(self) -> RenderableType:
         line = f"{self.integer_layers} of {self.layers} layers and {self._work()} run in integers"
+        if self.narrow_channels:
+            line += f", {self.narrow_channels:,} channels with 7-bit weights (made without VNNI)"
         if not self.islands:
             return lines(f"{line}; nothing stayed float.")
         head = ("float island", "operator", "why", "line")
@@ -123,6 +127,7 @@ def coverage(program: Program) -> Coverage:
         macs=sum(macs.values()),
         islands=islands,
         conversions=conversions(program),
+        narrow_channels=sum(program.provenance.narrow.values()),
     )
 
 

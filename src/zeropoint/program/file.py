@@ -108,12 +108,17 @@ def _levels(runs: Mapping[str, Field], tensors: Mapping[str, Tensor]) -> dict[st
 
 def _provenance(data: Field) -> Provenance:
     data.only(*(field.name for field in fields(Provenance)))
-    texts = {name: found.text() for name in TEXTS if (found := data.get(name))}
-    samples, shapes, macs = (data.get(name) for name in ("samples", "input_shapes", "macs"))
+    texts: dict[str, Any] = {name: found.text() for name in TEXTS if (found := data.get(name))}
+    samples, shapes = data.get("samples"), data.get("input_shapes")
+    macs, narrow = (
+        {k: v.integer(0, LARGEST) for k, v in found.entries().items()} if found else {}
+        for found in (data.get("macs"), data.get("narrow"))
+    )
     return Provenance(
         samples=samples.integer(0, LARGEST) if samples else 0,
         input_shapes=tuple(s.extents(MOST_INPUT) for s in shapes.items()) if shapes else (),
-        macs={k: v.integer(0, LARGEST) for k, v in macs.entries().items()} if macs else {},
+        macs=macs,
+        narrow=narrow,
         **texts,
     )
 

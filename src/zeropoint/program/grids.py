@@ -21,6 +21,7 @@ from zeropoint.errors import ProgramError
 from zeropoint.graph.graph import Graph, Node
 from zeropoint.graph.op import Grid, IntegerOp, Op, Role
 from zeropoint.graph.value import Plain, Quantized, Size, Value
+from zeropoint.ops.add import Add
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
@@ -76,6 +77,10 @@ def check_node(graph: Graph, node: Node) -> None:
     grids = [params for params in params if params is not None]
     out = graph.values[node.output].params
     assert out is not None  # callers pass integer nodes
+    if isinstance(node.op, Convolution | Linear | Add | Mul | Clamp) and out.axis is None:
+        _check_bounds(node, node.op.low, node.op.high, out)
+    if isinstance(node.op, Convolution | Linear) and node.op.function and out.type.bits > 8:
+        raise ProgramError(f"{node.output}: a function onto {out.type} is finer than engines are")
     if node.op.grid is Grid.SHARED:
         if out != grids[0]:
             raise ProgramError(f"{node.output}: {node.op.name} keeps the grid of its operand")
@@ -148,6 +153,8 @@ def _storage(type: Quantized) -> torch.dtype:
 def _check_fence(graph: Graph, node: Node) -> None:
     if len(node.inputs) != 1 or len(node.outputs) != 1:
         raise ProgramError(f"{node.output}: {node.op.name} has one operand and one result")
+    if node.inputs[0] in graph.constants:
+        raise ProgramError(f"{node.output}: {node.op.name} reads the constant {node.inputs[0]!r}")
     read, written = graph.values[node.inputs[0]], graph.values[node.output]
     real, integer = (read, written) if isinstance(node.op, Quantize) else (written, read)
     if real.type != Plain(torch.float32):
@@ -198,6 +205,15 @@ def _check_accumulator(graph: Graph, node: Node, grids: Sequence[QParams], out: 
     axis = 1 if isinstance(op, Convolution) else len(graph.values[node.output].shape) - 1
     if not torch.equal(out.scale, product) or out.axis not in (None, axis):
         raise ProgramError(f"{node.output}: the accumulator is not at the scale s_x s_w")
+
+
+def _check_bounds(node: Node, low: float | None, high: float | None, out: QParams) -> None:
+    """ProgramError for bounds between which there is no code, to a step."""
+    step = out.scale.item()
+    least, most = (end.item() for end in out.real_range)
+    bottom, top = least if low is None else low, most if high is None else high
+    if bottom > top + step or top < least - step or bottom > most + step:
+        raise ProgramError(f"{node.output}: no code of its grid is between its bounds")
 
 
 def _check_steps(node: Node, roles: Sequence[Role], grids: Sequence[QParams], out: QParams) -> None:

@@ -28,6 +28,7 @@ from zeropoint.ops.conv import Convolution
 from zeropoint.ops.conv_transpose import ConvTranspose
 from zeropoint.ops.opaque import META, Opaque
 from zeropoint.ops.order import Take
+from zeropoint.ops.pool import AveragePool, MaxPool
 from zeropoint.ops.shape import SizeArithmetic
 
 MOST_ELEMENTS = 1 << 31
@@ -159,6 +160,7 @@ class _Inference:
         try:
             _check_operands(node, operands)
             results = self._run(node, operands)
+            _check_addend(node, operands, results)
         except ProgramError as error:
             raise ProgramError(f"{node.output}: {error}") from error
         except Exception as error:  # whatever torch says of operands that do not fit
@@ -206,6 +208,10 @@ def _check_operands(node: Node, operands: Sequence[Any]) -> None:
     tensors = [operand for operand in operands if isinstance(operand, Tensor)]
     if isinstance(node.op, IntegerOp) and any(not tensor.numel() for tensor in tensors):
         raise ProgramError(f"{node.op.name} has an operand without elements")
+    if isinstance(node.op, MaxPool | AveragePool):
+        windows = {len(node.op.kernel), len(node.op.stride), len(node.op.padding)}
+        if windows != {operands[0].ndim - 2}:
+            raise ProgramError(f"{node.op.name} is of other dimensions than its operand")
     if isinstance(node.op, Convolution):
         _check_window(node.op, *operands[:3])
     if isinstance(node.op, Take):
@@ -230,6 +236,13 @@ def _check_window(op: Convolution, x: Tensor, weight: Tensor, bias: Tensor) -> N
         most = [max(pair) for pair in zip(op.stride, op.dilation, strict=True)]
         if len(op.output_padding) != rank or any(map(operator.ge, op.output_padding, most)):
             raise ProgramError("its output padding is not less than its stride and its dilation")
+
+
+def _check_addend(node: Node, operands: Sequence[Any], result: Any) -> None:
+    if isinstance(node.op, Convolution) and len(operands) == 4:
+        addend = tuple(operands[3].shape)
+        if addend != tuple(result.shape):
+            raise ProgramError(f"the addend {addend} is not as large as the result")
 
 
 def _is_by_content(op: Opaque, operands: Sequence[Any]) -> bool:

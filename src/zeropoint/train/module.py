@@ -5,6 +5,7 @@ the roundings. In eval mode the module is the program that `convert` would make 
 the reference executor without gradients: what is evaluated is what will run, integer by integer.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from zeropoint.passes.remove_dropout import remove_dropout
 from zeropoint.pipeline import Calibrated, simplified
 from zeropoint.plan import Own, Plan
 from zeropoint.program.program import Program
+from zeropoint.recipe import Recipe
+from zeropoint.refine.bias_correction import correct_biases
 from zeropoint.train.assembly import (
     QUANTIZERS,
     Training,
@@ -42,7 +45,7 @@ from zeropoint.train.assembly import (
 )
 from zeropoint.train.batch_norm import factor_and_offset
 from zeropoint.train.checkpoint import differences
-from zeropoint.train.layers import constants_of, leaves_of, weighted
+from zeropoint.train.layers import Layer, constants_of, leaves_of, weighted
 from zeropoint.train.method import FakeQuantizer
 from zeropoint.train.moving_range import MovingGrid
 from zeropoint.train.step import Step
@@ -175,6 +178,36 @@ class QuantizationAware(nn.Module):
             self._quantizer(self._setting.weights[output]).begin(start)
         self.made = made
 
+    def take_back_shifts(self, recipe: Recipe) -> None:
+        """Let biases make up for what the rounding of weights shifts, as quantize() does.
+
+        Where a batch norm follows its running mean does, which is that of the rounded path from
+        here on. Biases that are frozen, computed, or read by several layers stay.
+        """
+        graph, plan = self.trained()
+        corrected = correct_biases(graph, plan, self.made.observations, recipe)
+        users = Counter(name for layer in self._weights.layers.values() for name in _ends(layer))
+        for node in weighted(graph):
+            name, layer = constants_of(node)[Role.BIAS], self._weights.layers.get(node.output)
+            before, after = graph.constants[name], corrected.constants[name]
+            if before is after or layer is None or layer.weight is None:
+                continue
+            if all(users[end] == 1 for end in _ends(layer)):
+                self._shift(layer, after - before)
+
+    @torch.no_grad()
+    def _shift(self, layer: Layer, by: Tensor) -> None:
+        if layer.norm is not None:
+            norm = self.get_submodule(layer.norm)
+            mean = norm.running_mean
+            assert isinstance(mean, Tensor)  # layers_of() says so
+            factor, _ = factor_and_offset(norm, None)
+            mean.sub_(torch.where(factor == 0, 0.0, by.to(mean) / factor))
+        elif layer.bias is not None and not is_computed(self, layer.bias):
+            bias = tensor_at(self, layer.bias)
+            if isinstance(bias, nn.Parameter) and bias.requires_grad:
+                bias.add_(by.to(bias))
+
     # --- state -----------------------------------------------------------------------------------
 
     def load_state_dict(
@@ -306,6 +339,10 @@ class QuantizationAware(nn.Module):
         own = {name: on_cpu(tensor_at(self, at)) for name, at in self._weights.folded.items()}
         return replace(graph, constants={**graph.constants, **own})
 
+    def folded_names(self) -> set[str]:
+        """The names under which folded tensors stand in the place of the user's."""
+        return set(self._weights.folded.values())
+
     def weight_quantizers(self) -> list[str]:
         """The outputs of the layers whose weights are quantized, for `weight_and_grid`.
 
@@ -359,6 +396,11 @@ class QuantizationAware(nn.Module):
     def _simplified(self, captured: Graph) -> Graph:
         wide = any(isinstance(node.op, Requantize) for node in self.made.graph.nodes)
         return simplified(captured, self.made.target, for_training=True, wide_residuals=wide)
+
+
+def _ends(layer: Layer) -> tuple[str, ...]:
+    """What a shift of the layer's results would be taken from."""
+    return tuple(name for name in (layer.norm, layer.bias) if name is not None)
 
 
 def _finite(values: Iterable[Any]) -> bool:

@@ -12,10 +12,11 @@ from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Statistics
 from zeropoint.pipeline import Clock, ForTraining, calibrated, checksums
 from zeropoint.progress import Progress, silent
-from zeropoint.recipe import Recipe
+from zeropoint.recipe import Recipe, checked
 from zeropoint.train.assembly import Training, with_room
 from zeropoint.train.batch_norm import Folded, Live, Way
 from zeropoint.train.computed import copied, without
+from zeropoint.train.fidelity import check_gradients
 from zeropoint.train.learned_step import LearnedStep
 from zeropoint.train.method import Method
 from zeropoint.train.module import BatchNorm, QuantizationAware
@@ -36,7 +37,10 @@ def prepare_qat(
 ) -> QuantizationAware:
     """A copy of the model to train on, with the roundings that the integer program will have.
 
-    It begins where `quantize` would end with the same arguments: same graph, same plan. `weights`
+    It begins on the graph and the plan of `quantize`, with biases corrected; weights are rounded to
+    the nearest, and channels are not equalized. Its parameters are the model's by name, and what
+    the model computes weights from is computed in each step. TrainingError names what has other
+    gradients than the model. `weights`
     and `activations` say how grids follow the data (LearnedStep, MovingRange, CurrentRange), and
     `batch_norm` how training goes through batch norms (Live, Folded, Unfolded). Train it in your
     own loop; `convert` makes the integer network. The model is not changed. Raises what `quantize`
@@ -50,7 +54,7 @@ def prepare_qat(
     made = calibrated(
         plain,
         loader,
-        recipe or Recipe(),
+        checked(recipe),
         samples,
         engine,
         progress or silent,
@@ -59,7 +63,11 @@ def prepare_qat(
     )
     assignment = with_room(made.assignment, made.target)
     training = Training(*methods, way, engine)
-    return QuantizationAware(model, replace(made, assignment=assignment), training, tape)
+    example, made = made.example, replace(made, assignment=assignment, example=())
+    qat = QuantizationAware(model, made, training, tape)
+    check_gradients(model, qat, qat.walk, example, qat.folded_names())
+    qat.take_back_shifts(recipe or Recipe())
+    return qat
 
 
 def _live_norms(model: nn.Module, way: Way) -> frozenset[str]:

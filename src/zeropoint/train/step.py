@@ -273,4 +273,6 @@ def _clamped(y: Tensor, low: float | None, high: float | None) -> Tensor:
     """A clamp that leaves y as it is: the fake quantizer behind it keeps what it needs itself."""
     if low is None and high is None:
         return y
+    if low is not None and high is not None:  # as ReLU6: no gradient at the bounds themselves
+        return nn.functional.hardtanh(y, low, high)
     return y.relu() if (low, high) == (0.0, None) else y.clamp(low, high)

@@ -54,8 +54,8 @@ def names_of(model: nn.Module) -> set[str]:
     parameters = model.named_parameters(remove_duplicate=False)
     buffers = model.named_buffers(remove_duplicate=False)
     own = {name for name, _ in (*parameters, *buffers)}
-    held: set[str] = {*model.__dict__.get(COMPUTATIONS, {})}
-    return own | computed_names(_users(model)) | held
+    computations: Mapping[str, Computation] = model.__dict__.get(COMPUTATIONS, {})
+    return own | computed_names(_users(model)) | computations.keys()
 
 
 def is_computed(module: nn.Module, name: str) -> bool:

@@ -379,6 +379,29 @@ class Joined(nn.Module):
         return y
 
 
+class Broadcast(nn.Module):
+    """A sum whose operands are alike but for images that are one pixel wide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.a(x).relu() + self.b(nn.functional.pad(x, (1, 0))[..., 1:])[:, :, ::2]
+        return y
+
+
+@pytest.mark.parametrize("height", [1, 2])
+def test_a_residual_that_is_spread_over_the_result_is(height: int, direct: bool) -> None:
+    program = zp.quantize(seeded(Broadcast()), [torch.randn(2, 3, 1, 6)], engine="onednn").program
+    executor, reference = OneDnn(program, direct=direct), Reference(program)
+    for width in (1, 6, 6):
+        x = torch.randn(3, 3, height, width)
+        found, expected = executor.run([x])[0], reference.run([x])[0]
+        assert found.shape == expected.shape
+        assert (found - expected).abs().max() < 0.02 * expected.abs().max()
+
+
 def test_images_that_do_not_fit_together_are_not_joined() -> None:
     q = zp.quantize(seeded(Joined()), [torch.randn(2, 3, 16, 16)], engine="onednn")
     with pytest.raises(EngineError, match="cannot be"):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import zeropoint as zp
 from tests.nets import images
+from zeropoint import target
 from zeropoint.errors import EngineError
 
 
@@ -31,9 +32,10 @@ def difference(q: zp.QuantizedModel) -> float:
 
 def main() -> None:
     net, loader = wide_weights(), [images(8).abs()]
-    torch.cpu._is_vnni_supported = lambda: True
+    really = target.cpu
+    target.cpu = lambda: target.Cpu(is_x86=True, vnni=target.VNNI)
     full = zp.quantize(net, loader, engine="onednn")
-    torch.cpu._is_vnni_supported = lambda: False
+    target.cpu = really
     repaired = zp.quantize(net, loader, engine="onednn")
     try:
         full.with_engine("onednn")

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,7 +234,7 @@ def poor() -> tuple[nn.Module, zp.Recipe, Analysis]:
     recipe = zp.Recipe(
         bias_correction=False,
         gptq=False,
-        weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()),
+        weights=zp.TensorSpec(granularity=zp.PerTensor(), calibrator=zp.MinMax()),
         activations=zp.TensorSpec(calibrator=zp.Percentile(98.0)),
         overrides={"conv2": coarse},
     )
@@ -271,3 +272,18 @@ def test_improving_twice_mends_what_greater_errors_hid(
     assert outputs[1] > outputs[0] + 10
     assert outputs[2] > 38
     assert [finding.check for finding in found.findings] == ["outlier_channel"]
+
+
+@pytest.mark.parametrize("calibrator", [zp.MSE(), zp.MinMax(), zp.Percentile()], ids=repr)
+def test_the_calibrator_in_use_is_never_proposed(calibrator: Any, tmp_path: Path) -> None:
+    """Calibrated on images of another size, any range looks worth a change."""
+    model = seeded(Residual())
+    recipe = zp.Recipe(activations=zp.TensorSpec(calibrator=calibrator))
+    q = zp.quantize(model, [0.2 * images(16)], recipe, engine="reference")
+    q.save(tmp_path / "q.safetensors")
+    for each in (q, zp.load(tmp_path / "q.safetensors", engine="reference")):
+        found = analyze(model, each, [images(16, seed=1)]).findings
+        assert found
+        for finding in found:
+            if finding.change is not None:
+                assert f"calibrator={calibrator!r}" not in str(finding.change)

@@ -14,7 +14,7 @@ from zeropoint.report.checks.evidence import Evidence, OutputNoise, decibels, le
 def evidence_of(layer: str, outputs: OutputNoise | None = None) -> Evidence:
     """A layer under per-tensor weights."""
     graph, x = captured(chain()), images(8)
-    recipe = zp.Recipe(weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()))
+    recipe = zp.Recipe(weights=zp.TensorSpec(granularity=zp.PerTensor(), calibrator=zp.MinMax()))
     survey = Survey(graph, lowered(graph, x, recipe=recipe), ranking=False)
     survey.add((x,))
     layers = survey.analysis().layers

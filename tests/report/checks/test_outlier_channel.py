@@ -2,7 +2,7 @@ import zeropoint as zp
 from tests.nets import images
 from tests.report.checks.planting import Chain, analyzed, assert_mended, chain, the_finding
 
-PER_TENSOR = zp.Recipe(weights=zp.TensorSpec(symmetric=True, calibrator=zp.MinMax()))
+PER_TENSOR = zp.Recipe(weights=zp.TensorSpec(granularity=zp.PerTensor(), calibrator=zp.MinMax()))
 
 
 def planted() -> Chain:

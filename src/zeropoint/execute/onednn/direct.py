@@ -12,10 +12,12 @@ global_average_pool   a depthwise convolution whose window is the image: sum(q -
 """
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from zeropoint import target
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.execute.onednn import defects, kernels, matrices
 from zeropoint.execute.onednn.gate import Gate
@@ -46,7 +48,6 @@ from zeropoint.ops.quantize import Quantize
 from zeropoint.ops.reduce import Mean
 from zeropoint.ops.upsample import Interpolate
 from zeropoint.program.program import Program
-from zeropoint.target import has_vnni
 
 
 def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kernel | None:
@@ -67,7 +68,7 @@ def bind(library: Library, memory: Memory, program: Program, node: Node) -> Kern
             return kernels.transposed_as_conv(
                 program, node, op, lambda *convolution: _conv(library, memory, *convolution)
             )
-        case MatMul() if has_vnni():
+        case MatMul() if not target.cpu().pairs_saturate:
             return matrices.by_onednn(library, memory, *_grids(program, node))
         case Interpolate():
             x, y = _grids(program, node, inputs=1)
@@ -202,7 +203,15 @@ def _conv(
         return kernels.finished_in_float(program, node, op, lambda x: product(channels_last(x)))
     if len(node.inputs) == 3:
         return lambda x: product(channels_last(x))
-    return lambda x, onto: product(channels_last(x), channels_last(onto))
+    exact = kernels.exact_conv(program, node, op)
+
+    def kernel(x: Tensor, onto: Tensor) -> Any:
+        image = channels_last(x)
+        if onto.shape != product.result_shape(image):
+            return exact(image, onto)  # broadcasts, or refuses
+        return product(image, channels_last(onto))
+
+    return kernel
 
 
 def _linear(library: Library, memory: Memory, program: Program, node: Node) -> Kernel:

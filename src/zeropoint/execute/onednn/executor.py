@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onednn import direct
@@ -24,13 +23,13 @@ from zeropoint.execute.onednn.memory import PLANS_KEPT, Departure, Memory, Plan,
 from zeropoint.execute.onednn.operators import why_unusable
 from zeropoint.execute.onednn.recent import Recent
 from zeropoint.execute.onednn.shapes import probable_shapes
+from zeropoint.execute.saturation import refuse_saturating_pairs
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
 from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.program.program import Program
-from zeropoint.target import has_vnni
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ class OneDnn(Executor):
             raise EngineError(f"the onednn engine is not usable: {reason}")
         _refuse_asymmetric_weights(program)
         _refuse_other_than_uint8(program)
-        if not has_vnni():
-            _refuse_saturating_pairs(program)
+        refuse_saturating_pairs(program, "onednn")
         self._memory = Memory()
         library = find_library() if direct else None
         preparation = _Preparation(program, self._memory, library)
@@ -192,20 +190,6 @@ def _refuse_other_than_uint8(program: Program) -> None:
             raise EngineError(
                 f"{name} is {type}; the onednn engine runs unsigned activations of 2 to 8 bits "
                 'only: use engine="reference"'
-            )
-
-
-def _refuse_saturating_pairs(program: Program) -> None:
-    """Without VNNI oneDNN adds two products in 16 bits, where they must not saturate."""
-    for node in program.weighted_nodes():
-        x = program.graph.values[node.inputs[0]].params
-        assert x is not None  # integer nodes read integers
-        found = saturating_pairs(program.weight_rows(node), x.high)
-        if bool(found.any()):
-            raise EngineError(
-                f"{node.origin.layer or node.output}: this CPU has no VNNI instructions, and "
-                f"without them {int(found.sum())} of its channels can saturate at 16 bits: "
-                'quantize on this machine, which gives them 7 bits, or use engine="reference"'
             )
 
 

@@ -25,6 +25,7 @@ from zeropoint.execute.onednn.pixels import pixel_shuffle
 from zeropoint.execute.onednn.pooling import max_pool
 from zeropoint.execute.onednn.resampling import by_torch, interpolation
 from zeropoint.execute.onednn.transposed import as_convolution, spread
+from zeropoint.execute.onednn.window import Window, windows
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import IntegerOp
 from zeropoint.ops.accumulate import real_bounds
@@ -234,10 +235,10 @@ def around_defects(program: Program, node: Node, make: Callable[[Conv], Kernel])
         kernel = make(op)
     if not may_miscount(op, weight):
         return kernel
-    return defects.unless_one_column(kernel, _exact_conv(program, node, op), op, weight)
+    return defects.unless_one_column(kernel, exact_conv(program, node, op), op, weight)
 
 
-def _exact_conv(program: Program, node: Node, op: Conv) -> Kernel:
+def exact_conv(program: Program, node: Node, op: Convolution) -> Kernel:
     """The integer form, called like the kernel."""
     weight, bias = (program.graph.constants[name] for name in node.inputs[1:3])
     signature, arithmetic = program.signature(node), Float32()
@@ -319,7 +320,8 @@ def finished_in_float(program: Program, node: Node, op: Layer, kernel: Kernel) -
     def whole(x: Tensor, *addend: Tensor) -> Tensor:
         real = kernel(x)
         for q in addend:
-            real += elementwise.dequantize(q, *affine_of(program, node.inputs[3]))
+            more = elementwise.dequantize(q, *affine_of(program, node.inputs[3]))
+            real = real.add_(more) if real.shape == more.shape else real + more
         return narrow(finished_real(real, op.function, (op.low, op.high)))
 
     return whole
@@ -334,15 +336,21 @@ def _narrowing(out: QParams) -> Callable[[Tensor], Tensor]:
 
 
 def _residual_conv(program: Program, node: Node, op: Conv, bound: tuple[Any, ...]) -> Kernel:
-    """A convolution that adds onto its fourth operand."""
+    """A convolution that adds onto its fourth operand, if that is as large as the result."""
     x, weights, bias, window = bound
     addend = affine_of(program, node.inputs[3])
     to = Epilogue.of(op, params_of(program, node.output), known=("relu",))
     sum_onto = (*addend, "sum", 1.0, to.attr, to.scalars, "")
     rest = (bias, *window, to.scale, to.zero_point, to.dtype, *sum_onto)
     call = torch.ops.onednn.qconv2d_pointwise.binary
+    size = program.graph.constants[node.inputs[1]].shape[2:]
+    over = Window(op.stride, op.padding, op.dilation, op.groups)
+    exact = exact_conv(program, node, op)
 
-    def kernel(image: Tensor, onto: Tensor) -> Tensor:
+    def kernel(image: Tensor, onto: Tensor) -> Any:
+        shape = (len(image), len(bias), *windows(image.shape[2:], size, over))
+        if onto.shape != shape:
+            return exact(image, onto)  # broadcasts, or refuses
         y: Tensor = call(image, *x, *weights, channels_last(onto), *rest)
         return y if to.bounds is None else y.clamp_(*to.bounds)
 

@@ -82,6 +82,11 @@ class Primitive(ABC):
         bound.execute(x, onto)
         return onto
 
+    def result_shape(self, x: Tensor) -> tuple[int, ...]:
+        """The shape of the result for x."""
+        bound = self._bound(x)
+        return self._output_shape(tuple(x.shape)) if bound is None else bound.made.output_shape
+
     def _output(self, shape: tuple[int, ...]) -> Tensor:
         if len(shape) > 2 and self.output_dtype == torch.uint8:
             return self._memory.take(shape)

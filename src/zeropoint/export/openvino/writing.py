@@ -122,6 +122,9 @@ class _Writing:
             self._node(node)
         results = [ops.result(self._read(name)) for name in self._graph.outputs]
         model = Model(results, parameters, self._program.provenance.model or "zeropoint")
+        narrow = sum(self._program.provenance.narrow.values())
+        if narrow:
+            model.set_rt_info(str(narrow), ["zeropoint", "seven_bit_channels"])
         for option, value in RUNTIME_OPTIONS.items():
             model.set_rt_info(value, ["runtime_options", option])
         return model

@@ -34,8 +34,19 @@ OUTLIER = 8.0
 class Survey:
     """A float graph and the program made of it, side by side on one batch after the other."""
 
-    def __init__(self, graph: Graph, program: Program, *, ranking: bool = True) -> None:
-        """ProgramError if the program was made of another graph."""
+    def __init__(
+        self,
+        graph: Graph,
+        program: Program,
+        *,
+        ranking: bool = True,
+        calibrators: Mapping[str, str] | None = None,
+    ) -> None:
+        """ProgramError if the program was made of another graph.
+
+        `calibrators` are those in use, by the names of values, as they print.
+        """
+        self._calibrators = calibrators or {}
         self.simulation = Simulation(channels_last(graph), program)
         self.outputs = OutputError()
         self._lockstep = Lockstep(self.simulation)
@@ -86,7 +97,9 @@ class Survey:
             output_sqnr_db=self.outputs.sqnr_db,
             agreement=self.outputs.agreement,
             layers=layers,
-            findings=findings(make_case(self.simulation, layers, tallies, noises)),
+            findings=findings(
+                make_case(self.simulation, layers, tallies, noises, self._calibrators)
+            ),
             statistics=statistics,
         )
 

@@ -1,6 +1,7 @@
 """The calibrator that would choose the best range for a unit's grid, and what is left then."""
 
 import math
+import re
 from dataclasses import dataclass
 
 from zeropoint.arithmetic.integer import IntegerType
@@ -14,6 +15,9 @@ from zeropoint.report.checks.evidence import Evidence
 
 CALIBRATORS: tuple[Calibrator, ...] = (MSE(), MinMax(), Percentile())
 """Of equals the first is proposed."""
+
+ACTIVATIONS = re.compile(r"activations=TensorSpec\(bits=.*?, calibrator=(\w+\([^()]*\))\)")
+"""The calibrator in the text of a recipe."""
 
 SAME = 1.02
 """A calibrator is recognized by a grid whose range is its own up to this factor."""
@@ -30,19 +34,34 @@ class BetterRange:
 
 
 def better_range(evidence: Evidence) -> BetterRange | None:
-    """The best of the calibrators; None if it is not worth a change, or nothing can be changed."""
+    """The best of the calibrators; None if it is not worth a change, or nothing can be changed.
+
+    The one in use is never proposed: on these images it may choose another range than on those of
+    the calibration, but the recipe would be the same.
+    """
     grid, key = evidence.grid, evidence.key
     if grid is None or key is None:
         return None
     symmetric = is_symmetric(grid)
     observation = evidence.tally.observation
-    grids = {c: grid_of(c, observation, grid.type, symmetric) for c in CALIBRATORS}
+    others = [c for c in CALIBRATORS if not in_use(evidence, c)]
+    grids = {c: grid_of(c, observation, grid.type, symmetric) for c in others}
     best = min(grids, key=lambda c: evidence.narrowing_left(grids[c]))
     left = evidence.left(narrowing=evidence.narrowing_left(grids[best]))
     if not evidence.is_worth(left):
         return None
     change = Change(key, evidence.origin, activations=Edit(calibrator=best))
     return BetterRange(best, grids[best], change, left)
+
+
+def in_use(evidence: Evidence, calibrator: Calibrator) -> bool:
+    """True if the calibrator chose the unit's grid: by the plan, or by the program's own recipe."""
+    if evidence.calibrator:
+        return evidence.calibrator == repr(calibrator)
+    recipe = evidence.simulation.program.provenance.recipe
+    found = ACTIVATIONS.search(recipe)
+    plain = found is not None and "overrides={}" in recipe and "residuals=None" in recipe
+    return plain and found is not None and found[1] == repr(calibrator)
 
 
 def regridded(evidence: Evidence, type: IntegerType, symmetric: bool) -> QParams:

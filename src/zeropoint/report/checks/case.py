@@ -16,8 +16,13 @@ def make_case(
     layers: Sequence[LayerAnalysis],
     tallies: Mapping[str, Tally],
     noises: Mapping[str, OutputNoise],
+    calibrators: Mapping[str, str] | None = None,
 ) -> Case:
-    """The evidence; `noises` is empty if the effects on the outputs were not measured."""
+    """The evidence; `noises` is empty if the effects on the outputs were not measured.
+
+    `calibrators` are those in use, as they print, as far as they are known.
+    """
+    known = calibrators or {}
     units = tuple(
         Evidence(
             unit,
@@ -28,6 +33,7 @@ def make_case(
             key=_key(simulation, unit),
             origin=_origin(simulation, unit),
             tied=_tied(simulation, unit),
+            calibrator=known.get(unit.value, ""),
         )
         for unit, layer in zip(simulation.units, layers, strict=True)
     )

@@ -68,6 +68,8 @@ class Evidence:
     key: str | None
     origin: Origin
     tied: bool
+    calibrator: str = ""
+    """What chose the grid, as it prints; nothing where that is not known."""
 
     @property
     def grid(self) -> QParams | None:

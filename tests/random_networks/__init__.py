@@ -1,0 +1,1 @@
+"""Random networks, compared call by call with the reference on every engine that is installed."""

@@ -1,0 +1,40 @@
+"""Some random networks on each engine; `python -m tests.random_networks` tries many."""
+
+import pytest
+import torch
+
+from tests.random_networks.__main__ import examine
+from tests.random_networks.check import faults, quantized, usable
+from tests.random_networks.network import draw
+from zeropoint.execute.reference import Reference
+
+COUNT = 60
+
+
+@pytest.mark.parametrize("place", range(len(usable())), ids=usable())
+def test_no_call_differs_from_the_reference_and_none_kills_the_process(place: int) -> None:
+    names = usable()
+    seeds = range(place, COUNT, len(names))
+    told = {seed: faults for seed, faults in examine(seeds, [names[place]]) if faults}
+    assert not told, "\n".join(f"{draw(seed).source}\n{told[seed]}" for seed in told)
+
+
+def test_a_seed_is_a_network() -> None:
+    assert draw(7) == draw(7)
+    assert draw(7).source != draw(8).source
+
+
+def test_what_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "onednn" not in usable():
+        pytest.skip("the onednn engine is not usable")
+    network = draw(20)
+    assert faults(network, ["onednn"]) == []
+    right = Reference.trace
+
+    def shifted(self: Reference, *given: object) -> tuple[torch.Tensor, ...]:
+        return tuple(y + 1 for y in right(self, *given))  # type: ignore[arg-type]  # as given
+
+    program = quantized(network)
+    assert program.graph.outputs
+    monkeypatch.setattr(Reference, "trace", shifted)
+    assert "steps off" in faults(network, ["onednn"])[0]
