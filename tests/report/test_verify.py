@@ -3,8 +3,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 import zeropoint as zp
 from tests.nets import Residual, images, seeded
@@ -12,7 +14,12 @@ from zeropoint.arithmetic.requantize import FixedPoint
 from zeropoint.errors import EngineError, FileError
 from zeropoint.execute import engines, files
 from zeropoint.execute.executor import Executor
+from zeropoint.execute.openvino import why_unusable as without_openvino
 from zeropoint.execute.reference import Reference
+from zeropoint.export.openvino import rows as rows_of_openvino
+from zeropoint.export.openvino.movement import extents
+from zeropoint.graph.value import Value
+from zeropoint.ops.linear import Linear
 from zeropoint.program.program import Program
 from zeropoint.report.verify import verify
 
@@ -160,3 +167,75 @@ def test_an_output_that_is_not_a_number_fails(
     (check,) = verify(q, [images(seed=1)], engines=["reference"]).checks
     assert not check.passes
     assert check.failure == "an output is not finite"
+
+
+def with_scales_behind_a_reshape(
+    op: Linear, operands: Sequence[Any], values: Sequence[Value], result: Value
+) -> Any:
+    """A linear layer that OpenVINO computes rightly for every size but an unknown one."""
+    from openvino import opset14 as ops
+
+    x, weight, bias = operands
+    outputs, features = values[1].shape
+    pixels = ops.reshape(x, np.array([-1, features, 1, 1]), False)
+    kernel = ops.reshape(weight, np.array([outputs, features, 1, 1]), False)
+    y = ops.convolution(pixels, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    size = ops.concat([extents(ops.shape_of(x), 0, 2), ops.constant(np.array([outputs]))], 0)
+    return ops.add(ops.reshape(y, size, False), bias)
+
+
+@pytest.mark.skipif(without_openvino() is not None, reason=str(without_openvino()))
+def test_a_file_that_is_wrong_for_sizes_it_was_not_compiled_for_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [torch.randn(8, 6, 4, generator=torch.Generator().manual_seed(0))]
+    linear = zp.quantize(seeded(nn.Sequential(nn.Linear(4, 6))), rows, engine="reference")
+    linear.export(tmp_path / "right.xml")
+    monkeypatch.setattr(rows_of_openvino, "_by_convolution", with_scales_behind_a_reshape)
+    linear.export(tmp_path / "wrong.xml")
+    files = [tmp_path / "right.xml", tmp_path / "wrong.xml"]
+    right, wrong = verify(linear, rows, engines=[], files=files).checks
+    assert right.passes
+    assert not wrong.passes
+
+
+def test_an_engine_that_is_wrong_for_other_sizes_alone_fails(
+    q: zp.QuantizedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class RightOnce(Executor):
+        def __init__(self, program: Program) -> None:
+            self._reference, self._whole = Reference(program), bool(program.provenance.model)
+
+        def run(self, inputs: Sequence[Tensor]) -> tuple[Any, ...]:
+            outputs = self._reference.run(inputs)
+            other = self._whole and inputs[0].shape[2] != 8
+            return tuple(-x for x in outputs) if other else outputs
+
+    with_engine(monkeypatch, RightOnce)
+    (check,) = verify(q, [images(seed=1)], engines=["reference"]).checks
+    assert not check.passes
+
+
+class Answers(nn.Module):
+    """A class, a truth value, sizes, and nothing at all, beside scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.conv(x).mean((2, 3))
+        return {
+            "scores": y,
+            "class": y.argmax(1),
+            "large": y > 0,
+            "count": x.shape[0],
+            "none": None,
+        }
+
+
+def test_outputs_that_are_no_real_numbers_are_compared() -> None:
+    answers = zp.quantize(seeded(Answers()), [images()], engine="reference")
+    certificate = verify(answers, [images(seed=1)], engines=["reference"])
+    assert certificate.checks[0].failure == ""
+    assert certificate.passes

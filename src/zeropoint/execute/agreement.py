@@ -163,12 +163,26 @@ def in_turn(
         return walk(program.graph, inputs, kernel=compute)
 
 
-def relative_difference(found: Tensor, expected: Tensor) -> float:
-    """The largest difference over the largest of the expected numbers; nan if one is not finite."""
-    if not expected.numel():
+def relative_difference(found: Any, expected: Any) -> float:
+    """The largest difference over the largest of the expected numbers; nan if one is not finite.
+
+    Of truth values and integers, which are decisions, it is the share of those that differ.
+    """
+    ours, theirs = numbers_of(found), numbers_of(expected)
+    if not theirs.numel():
         return 0.0
-    largest = expected.double().abs().max().item()
-    return (found.double() - expected.double()).abs().max().item() / (largest or 1.0)
+    if not torch.as_tensor(expected).is_floating_point():
+        return (ours != theirs).double().mean().item()
+    same = (ours == theirs) | (ours.isnan() & theirs.isnan())  # infinities have no distance
+    distance = torch.where(same, 0.0, (ours - theirs).abs())
+    finite = theirs[theirs.isfinite()].abs()
+    largest = finite.max().item() if finite.numel() else 1.0
+    return distance.max().item() / (largest or 1.0)
+
+
+def numbers_of(output: Any) -> Tensor:  # a Tensor, or a number
+    """An output of any kind as float64."""
+    return torch.as_tensor(output).to(torch.float64)
 
 
 def _grid(program: Program, name: str) -> QParams:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
-from zeropoint.batches import Inputs, calibration_batches, first_and_all, first_sample
+from zeropoint.batches import Inputs, calibration_batches, first_and_all
 from zeropoint.errors import EngineError, ZeropointError
 from zeropoint.execute.agreement import (
     LARGEST_DIFFERENCE,
@@ -24,6 +24,7 @@ from zeropoint.execute.agreement import (
     Isolated,
     in_turn,
     isolated_operators,
+    numbers_of,
     relative_difference,
 )
 from zeropoint.execute.engines import engines as all_engines
@@ -36,6 +37,7 @@ from zeropoint.program.file import digest
 from zeropoint.program.program import Program
 from zeropoint.progress import Progress, silent
 from zeropoint.report.certificate import Certificate, EngineCheck, OperatorCheck
+from zeropoint.report.other_sizes import other_sizes, shapes_of
 from zeropoint.version import VERSION
 
 PROFILES: Mapping[str, Arithmetic] = {
@@ -62,6 +64,8 @@ def verify(
 
     A .pt2 file may run code when it is loaded: it is, if you say that you `trust` the files.
 
+    The first batch is also run with other numbers of samples, and other image sizes where the
+    program's shapes are free; files are loaded as their users load them, without a word of sizes.
     An engine or a file that cannot run this program is told in its row. EngineError for the name
     of an engine that does not exist, CalibrationError for data that do not fit the model.
     """
@@ -74,6 +78,8 @@ def verify(
         expected = reference.trace(inputs, seen.__setitem__)
         for check in checks:
             check.add(inputs, expected, seen)
+        if not done:
+            _check_other_sizes(checks, program, inputs)
         done += len(inputs[0])
         report("verify", done, samples)
     return Certificate(
@@ -83,6 +89,18 @@ def verify(
         versions=_versions(),
         checks=tuple(check.result() for check in checks),
     )
+
+
+def _check_other_sizes(checks: Sequence["_Check"], program: Program, inputs: Inputs) -> None:
+    """Engines have other kernels for other sizes, and files are called with any."""
+    reference = Reference(program)
+    for other in other_sizes(program, inputs):
+        try:
+            expected = reference.run(other)
+        except (RuntimeError, ValueError, IndexError, ZeropointError):
+            continue  # a size that the network itself does not take
+        for check in checks:
+            check.add_call(other, expected)
 
 
 def _chosen(engines: Sequence[str] | None) -> list[str]:
@@ -128,40 +146,55 @@ class _Check:
     decisions: int = 0
     flips: int = 0
 
-    def add(self, inputs: Inputs, expected: Sequence[Tensor], seen: Mapping[str, Tensor]) -> None:
-        if self.whole is None:
+    def add(self, inputs: Inputs, expected: Sequence[Any], seen: Mapping[str, Tensor]) -> None:
+        """A batch of the loader: the whole, and each operator alone."""
+        found = self.add_call(inputs, expected)
+        if self.failure:
             return
         try:
-            found = self.whole.run(inputs)
-            first = first_sample(self.program.graph, inputs)
-            alone = self.whole.run(first)
             for operator in self.operators:
                 operator.add(seen)
         except (RuntimeError, ZeropointError) as error:
-            self.failure, self.whole = str(error).partition("\n")[0], None
+            self._fail(str(error))
             return
-        for ours, one, theirs in zip(found, alone, expected, strict=True):
-            self._outputs(ours, theirs)
-            if len(theirs) == len(inputs[0]) and len(one) == 1:
-                self._outputs(one, theirs[:1])  # engines have other kernels for other batches
-        self._explain(inputs, found, expected)
-        if len(first[0]) == 1 and all(len(theirs) == len(inputs[0]) for theirs in expected):
-            self._explain(first, alone, [theirs[:1] for theirs in expected])
-        if len(found) == 1 and found[0].ndim == 2 and found[0].shape[1] > 1:
-            self.decisions += len(found[0])
-            self.flips += int((found[0].argmax(1) != expected[0].argmax(1)).sum())
+        scores = found[0] if len(found) == 1 else None
+        if isinstance(scores, Tensor) and scores.ndim == 2 and scores.shape[1] > 1:
+            self.decisions += len(scores)
+            self.flips += int((scores.argmax(1) != expected[0].argmax(1)).sum())
 
-    def _outputs(self, ours: Tensor, theirs: Tensor) -> None:
+    def add_call(self, inputs: Inputs, expected: Sequence[Any]) -> Sequence[Any]:
+        """One call of the whole; its outputs, if it has any that can be compared."""
+        if self.whole is None:
+            return ()
+        try:
+            found = self.whole.run(inputs)
+            misfit = _misfit(found, expected)
+            if misfit:
+                raise EngineError(misfit)
+            for ours, theirs in zip(found, expected, strict=True):
+                self._outputs(ours, theirs)
+            self._explain(inputs, found, expected)
+        except (RuntimeError, ZeropointError) as error:
+            self._fail(f"{str(error).partition(chr(10))[0]} (inputs: {shapes_of(inputs)})")
+            return ()
+        return found
+
+    def _fail(self, reason: str) -> None:
+        self.failure, self.whole = reason.partition("\n")[0], None
+
+    def _outputs(self, found: Any, expected: Any) -> None:
+        ours, theirs = numbers_of(found), numbers_of(expected)
         if not ours.isfinite().all() and theirs.isfinite().all():
             self.failure = "an output is not finite"
             return
-        distance, size = (ours - theirs).abs(), theirs.abs().max().item()
         self.outputs += ours.numel()
-        self.differing += int((distance > SMALLEST_DIFFERENCE * size).sum())
-        self.relative_difference = max(self.relative_difference, relative_difference(ours, theirs))
+        self.differing += _differing(ours, theirs)
+        self.relative_difference = max(
+            self.relative_difference, relative_difference(found, expected)
+        )
 
     def _explain(
-        self, inputs: Sequence[Tensor], found: Sequence[Tensor], expected: Sequence[Tensor]
+        self, inputs: Sequence[Tensor], found: Sequence[Any], expected: Sequence[Any]
     ) -> None:
         """Outputs that are too far from the reference beside the engine's operators in turn."""
         far = _worst(found, expected)
@@ -201,7 +234,25 @@ def _file_check(program: Program, path: str | Path, trust: bool) -> _Check:
         return _Check(Path(path).name, program, None, (), failure=str(error))
 
 
-def _worst(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+def _misfit(found: Sequence[Any], expected: Sequence[Any]) -> str:
+    """What keeps two lists of outputs from being compared; "" if nothing does."""
+    if len(found) != len(expected):
+        return f"it returns {len(found)} outputs, the program {len(expected)}"
+    for place, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        sizes = [list(torch.as_tensor(each).shape) for each in (ours, theirs)]
+        if sizes[0] != sizes[1]:
+            return f"output {place} has the shape {sizes[0]}, the program's {sizes[1]}"
+    return ""
+
+
+def _differing(ours: Tensor, theirs: Tensor) -> int:
+    finite = theirs[theirs.isfinite()].abs()
+    size = finite.max().item() if finite.numel() else 1.0
+    apart = (ours - theirs).abs() > SMALLEST_DIFFERENCE * size
+    return int((apart & (ours != theirs)).sum())
+
+
+def _worst(found: Sequence[Any], expected: Sequence[Any]) -> float:
     return max(map(relative_difference, found, expected), default=0.0)
 
 

@@ -3,14 +3,33 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from zeropoint.export.onnx.aten.arguments import Rule, axes_of, rank
 from zeropoint.export.onnx.floats import Operand
 from zeropoint.export.onnx.sheet import Sheet
 
+KEEPS_INTEGERS = {
+    "DequantizeLinear", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "Flatten"
+}  # fmt: skip
+"""Through the others DequantizeLinear is moved."""
+
 
 def softmax(sheet: Sheet, x: Operand, axis: int, dtype: object = None) -> str:
     """Softmax along one axis."""
-    return sheet.emit("Softmax", x.name, axis=axis)
+    return sheet.emit("Softmax", _kept_real(sheet, x.name), axis=axis)
+
+
+def _kept_real(sheet: Sheet, x: str) -> str:
+    """The same numbers, behind what ONNX Runtime makes no integer kernel through.
+
+    Of a softmax between integers it makes QLinearSoftmax, in which a result beyond the highest code
+    begins again at the lowest (onnxruntime 1.31.1).
+    """
+    writer = next((line for line in reversed(sheet.lines) if x in line.outputs), None)
+    if writer is None or writer.operator not in KEEPS_INTEGERS:
+        return x
+    return sheet.emit("Max", x, sheet.number(float(np.finfo(np.float32).min)))
 
 
 def log_softmax(sheet: Sheet, x: Operand, axis: int, dtype: object = None) -> str:
