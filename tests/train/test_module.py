@@ -485,7 +485,6 @@ def test_a_bias_that_is_computed_is_trained_under_the_users_name() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return F.conv2d(x, self.weight, 2 * self.bias + 100).mean((2, 3))
 
-    model = settled(Net())
     qat = prepared(settled(Net()))
     assert qat.get_parameter("bias").requires_grad
     assert "folded" not in dict(qat.named_children())
