@@ -33,7 +33,8 @@ class Standardized(nn.Conv2d):
     """Weight standardization, in plain code."""
 
     def forward(self, input: Tensor) -> Tensor:
-        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        weight = self.weight  # once: each reading is a step of a spectral norm's iteration
+        weight = weight - weight.mean((1, 2, 3), keepdim=True)
         weight = weight / (weight.std((1, 2, 3), keepdim=True) + 1e-5)
         return F.conv2d(input, weight, self.bias, padding=1)
 
@@ -105,30 +106,30 @@ def step(model: nn.Module, x: Tensor) -> None:
 
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of all parameters and buffers."""
-    named = (*model.named_parameters(), *model.named_buffers())
-    return {name: tensor.detach().clone().double() for name, tensor in named}
+    """All parameters and buffers."""
+    return dict((*model.named_parameters(), *model.named_buffers()))
 
 
 def assert_steps_alike(model: nn.Module, way: Way) -> None:
-    """Every tensor of the user's changes as in the float model, and under its own name."""
-    x = images(8, seed=1)
-    qat = prepared(model, batch_norm=way)
+    """From equal tensors, every one of the user's is the same after a step, under its own name."""
+    qat = prepared(model, batch_norm=way).double()  # float32 falls on other sides of a kink
+    model, x = model.double(), images(8, seed=1).double()
     assert model.state_dict().keys() <= qat.state_dict().keys()
-    expected, found = (tensors(m) for m in (model, qat))
+    with torch.no_grad():  # the start takes back what rounding shifts: nothing is rounded here
+        for name, tensor in tensors(model).items():
+            tensors(qat)[name].copy_(tensor)
     step(model, x)
     with unrounded(qat):
         step(qat, x)
-    later, mine = tensors(model), tensors(qat)
-    for name, before in expected.items():
-        change, own = later[name] - before, mine[name] - found[name]
-        torch.testing.assert_close(own, change, rtol=2e-3, atol=2e-5, msg=name)
+    found = tensors(qat)
+    for name, tensor in tensors(model).items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-6, atol=1e-8, msg=name)
     for name, parameter in model.named_parameters():
         assert parameter.requires_grad == qat.get_parameter(name).requires_grad, name
         assert (parameter.grad is None) == (qat.get_parameter(name).grad is None), name
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     kinds=st.tuples(*[st.sampled_from(sorted(KINDS))] * 3),
     frozen=st.sets(st.integers(0, 12), max_size=3),
