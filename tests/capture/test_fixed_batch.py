@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 import zeropoint as zp
 from tests.nets import images, seeded
-from zeropoint.errors import CalibrationError, CaptureError, EngineError
+from zeropoint.errors import CalibrationError, CaptureError, EngineError, ExportError
 
 
 class Rows(nn.Module):
@@ -36,7 +36,9 @@ class Sequence(nn.Module):
 
 def test_it_is_quantized_for_that_size_with_the_line(tmp_path: Path) -> None:
     model = seeded(Rows(4))
-    with pytest.warns(UserWarning, match=r"at test_fixed_batch.py:\d+  return self.conv.*\(4, 3,"):
+    with pytest.warns(
+        UserWarning, match=r"at test_fixed_batch.py:\d+  y: Tensor = self.conv.*\(4, 3,"
+    ):
         q = zp.quantize(model, [images(), images(), images(2)], engine="reference")
     q.save(tmp_path / "q.safetensors")
     again = zp.load(tmp_path / "q.safetensors", "reference")
@@ -118,7 +120,27 @@ class Ids(nn.Module):
         return y
 
 
-@pytest.mark.parametrize("engine", ["reference", "onednn"])
+@pytest.mark.filterwarnings("ignore:.*fixes the first dimension")
+def test_whatever_runs_the_model_later_takes_that_size_too(tmp_path: Path) -> None:
+    model, loader = seeded(Rows(4)), [images(), images(seed=1)]
+    q = zp.quantize(model, loader)
+    assert q.engine != "reference", q.choice
+    q.save(tmp_path / "q.safetensors")
+    assert zp.load(tmp_path / "q.safetensors").engine != "reference"
+    for suffix in ("onnx", "xml", "pt2"):
+        q.export(tmp_path / f"q.{suffix}")
+    files = [tmp_path / f"q.{suffix}" for suffix in ("onnx", "xml", "pt2")]
+    assert zp.verify(q, loader, files=files, trust=True).passes
+    assert list(zp.compare(model, q, loader).latency["int8"]) == [4]
+    assert zp.sweep(model, loader, layer="conv", scales=[0.01]).samples == 8
+    zp.report(model, q, loader, tmp_path / "report.html")
+    with pytest.raises(
+        ExportError, match=r"inputs of shape \(4, 3, 8, 8\): flatten takes channels"
+    ):
+        q.export(tmp_path / "q.c")
+
+
+@pytest.mark.parametrize("engine", ["reference", "onednn", "openvino", "onnxruntime"])
 @pytest.mark.parametrize(
     ("model", "x"),
     [
@@ -136,6 +158,32 @@ def test_integers_that_a_model_takes_go_through(
     torch.testing.assert_close(found, net(x), atol=0.1, rtol=0.1)
     with pytest.raises(EngineError, match=str(x.dtype).removeprefix("torch.")):
         q(x.float())
+
+
+@pytest.mark.parametrize("model", [Bytes, Ids])
+def test_integers_go_into_files_and_reports(model: Any, tmp_path: Path) -> None:
+    x = torch.arange(24).reshape(4, 6) % 10
+    if model is Bytes:
+        x = torch.arange(768).reshape(4, 3, 8, 8).to(torch.uint8)
+    net = seeded(model())
+    q = zp.quantize(net, [x], engine="reference")
+    files = [tmp_path / f"q.{suffix}" for suffix in ("onnx", "xml", "pt2")]
+    for file in files:
+        q.export(file)
+    certificate = zp.verify(q, [x], files=files, trust=True)
+    assert certificate.passes, certificate
+    assert not any(check.failure for check in certificate.checks)
+    assert zp.compare(net, q, [x]).sqnr_db > 20
+    zp.report(net, q, [x], tmp_path / "report.html", latency=False)
+    with pytest.raises(ExportError, match=r"C99 cannot carry .*: it stays float"):
+        q.export(tmp_path / "q.c")
+
+
+def test_int16_has_no_place_in_openvino(tmp_path: Path) -> None:
+    x = torch.arange(768).reshape(4, 3, 8, 8).to(torch.int16)
+    q = zp.quantize(seeded(Bytes()), [x], engine="reference")
+    with pytest.raises(ExportError, match="input 'x' of int16, which OpenVINO"):
+        q.export(tmp_path / "q.xml")
 
 
 def test_black_images_are_warned_of() -> None:

@@ -161,7 +161,10 @@ class _Fixed:
         held = [x.detach().contiguous() for x in inputs]  # OpenVINO does not hold what it shares
         for index, x in enumerate(held):
             self._request.set_input_tensor(index, _shared(x))
-        self._request.infer(share_outputs=True)
+        try:
+            self._request.infer(share_outputs=True)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot run this: {_last_line(error)}") from error
         return tuple(y.clone() for y in self._outputs)
 
 

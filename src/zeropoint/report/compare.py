@@ -10,7 +10,14 @@ import torch
 from rich.console import RenderableType
 from torch import Tensor, nn
 
-from zeropoint.batches import first_and_all, input_names, inputs_of, labels_of
+from zeropoint.batches import (
+    Inputs,
+    count_of,
+    first_and_all,
+    input_names,
+    inputs_of,
+    labels_of,
+)
 from zeropoint.capture.evaluating import evaluating
 from zeropoint.errors import DataError
 from zeropoint.graph.channels_last import as_channels_last
@@ -139,7 +146,7 @@ class _Tally:
             self.signal += real.to(torch.float64).pow(2).sum().item()
             self.noise += (real - approximate).to(torch.float64).pow(2).sum().item()
         first = expected[0]
-        self.samples += len(first)
+        self.samples += len(first) if first.ndim else 1
         self.classified &= len(expected) == 1 and first.ndim == 2 and first.shape[1] > 1
         if self.classified:
             self.agreed += int((first.argmax(1) == found[0].argmax(1)).sum())
@@ -231,8 +238,7 @@ def measure_latency(
     fast = copy.deepcopy(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     results: dict[str, dict[int, float]] = {}
     with torch.no_grad(), evaluating(model), evaluating(fast):
-        for batch in BATCH_SIZES:
-            inputs = tuple(_repeated(x, batch) for x in example)
+        for batch, inputs in _timed_inputs(model, q, example).items():
             last = tuple(as_channels_last(x) for x in inputs)
             calls: dict[str, Callable[[], object]] = {
                 "float eager": partial(model, *inputs),
@@ -242,6 +248,26 @@ def measure_latency(
             for name, milliseconds in interleaved(calls).items():
                 results.setdefault(name, {})[batch] = milliseconds
     return results
+
+
+def _timed_inputs(model: nn.Module, q: QuantizedModel, example: Inputs) -> dict[int, Inputs]:
+    """Inputs of a few sizes by the size; the example alone where the models take no other."""
+    names = q.program.graph.inputs
+    shapes = [q.program.graph.values[name].shape for name in names]
+    firsts = {shape[0] for shape in shapes if shape}
+    if len(firsts) == 1 and isinstance(firsts.pop(), str):
+        sizes = {batch: tuple(_repeated(x, batch) for x in example) for batch in BATCH_SIZES}
+        if all(_runs(model, inputs) for inputs in sizes.values()):
+            return sizes
+    return {count_of(example): example}
+
+
+def _runs(model: nn.Module, inputs: Inputs) -> bool:
+    try:
+        model(*[x.clone() for x in inputs])
+    except Exception:  # whatever the user's code raises
+        return False
+    return True
 
 
 def _repeated(x: Tensor, batch: int) -> Tensor:

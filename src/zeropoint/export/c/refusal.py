@@ -128,10 +128,11 @@ def _of_shapes(program: Program, shapes: Sequence[Shape] | None) -> str | None:
 
 def sample_shapes(program: Program) -> tuple[Shape, ...] | None:
     """One image of the size that the program was calibrated with, or that its inputs declare."""
-    graph, known = program.graph, program.provenance.input_shapes
-    if known:
-        return tuple((1, *shape[1:]) for shape in known)
-    rest = [graph.values[name].shape[1:] for name in graph.inputs]
-    if any(isinstance(size, str) for shape in rest for size in shape):
+    declared = [program.graph.values[name].shape for name in program.graph.inputs]
+    known = program.provenance.input_shapes
+    shapes = known if len(known) == len(declared) else declared
+    pairs = zip(declared, shapes, strict=True)
+    ones = [tuple(n if isinstance(n, int) else 1 for n in d[:1]) + s[1:] for d, s in pairs]
+    if any(isinstance(size, str) for shape in ones for size in shape):
         return None
-    return tuple((1, *(int(size) for size in shape)) for shape in rest)
+    return tuple(tuple(int(size) for size in shape) for shape in ones)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.atomic import bytes_saver, write_together
@@ -20,6 +21,7 @@ from zeropoint.export.openvino.package import import_openvino
 from zeropoint.export.openvino.rows import linear
 from zeropoint.graph.graph import Node
 from zeropoint.graph.op import Grid, IntegerOp
+from zeropoint.graph.value import Plain, Value
 from zeropoint.ops.clamp import Clamp
 from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
@@ -41,7 +43,10 @@ RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def refusal(program: Program) -> str | None:
-    """The first operator that has no counterpart here, with its layer."""
+    """The first input or operator that has no counterpart here, with its layer."""
+    for name in program.graph.inputs:
+        if program.graph.values[name].type == Plain(torch.int16):
+            return f"input {name!r} of int16, which OpenVINO's CPU plugin does not take"
     for node in program.graph.nodes:
         why = _why_not(program, node)
         if why is not None:
@@ -114,9 +119,9 @@ class _Writing:
 
         parameters = []
         for name in self._graph.inputs:
-            shape = self._graph.values[name].shape
-            sizes = [Dimension(n) if isinstance(n, int) else Dimension() for n in shape]
-            parameters.append(ops.parameter(PartialShape(sizes), np.float32))
+            declared = self._graph.values[name]
+            sizes = [Dimension(n) if isinstance(n, int) else Dimension() for n in declared.shape]
+            parameters.append(ops.parameter(PartialShape(sizes), _element(declared)))
             self._put(name, parameters[-1])
         for node in self._graph.nodes:
             self._node(node)
@@ -161,6 +166,13 @@ class _Writing:
             written = constant(self._graph.values[name], self._graph.constants[name])
             self._put(name, written)
         return self._written[name]
+
+
+def _element(value: Value) -> Any:  # a type or a dtype of numpy
+    """What an input holds: integers stay integers, which float32 does not hold beyond 2^24."""
+    if not isinstance(value.type, Plain):
+        return np.float32
+    return torch.empty(0, dtype=value.type.dtype).numpy().dtype
 
 
 def _is_rounded(node: Node, params: QParams) -> bool:
