@@ -32,20 +32,25 @@ NOTHING = "nothing to quantize"
 REFUSED = {
     "ActivationsTestModel": NOTHING,
     "DummyObserver": NOTHING,
+    "EmbBagWrapper": NOTHING,
     "EmbeddingBagModule": NOTHING,
     "EmbeddingModule": NOTHING,
+    "LSTMwithHiddenDynamicModel": r"yields a tuple of Tensor, tuple",
     "ModelWithFunctionals": NOTHING,
+    "RNNCellDynamicModel": NOTHING,
+    "RNNDynamicModel": NOTHING,
 }
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "RNNDynamicModel": ("LSTM",),
     "RNNCellDynamicModel": ("LSTMCell",),
-    "DenseTopMLP": (4, 4, 3, 8, 2),
+    "DenseTopMLP": (4, 2, 5, 2, 2),
     "EmbBagWrapper": (10, 4),
     "ModelForFusion": (None,),
 }
 SHAPES = (
     (2, 5), (2, 2), (2, 3, 8, 8), (2, 2, 5, 5), (2, 1, 5, 5), (2, 3, 5), (1, 3, 10, 10),
-    (2, 1, 10, 10), (2, 3, 32, 32), (2, 3, 5, 5), (2, 4), (2, 20), (2, 10), (2, 100), (3, 2, 2),
+    (2, 1, 10, 10), (2, 3, 1, 19),
+    (2, 3, 4, 4), (2, 3, 32, 32), (2, 3, 5, 5), (2, 4), (2, 20), (2, 10), (2, 100), (3, 2, 2),
 )  # fmt: skip
 
 
@@ -57,7 +62,7 @@ def candidates(model: Any) -> list[tuple[Tensor, ...]]:
     indices, offsets = torch.randint(0, 10, (6,)), torch.tensor([0, 3])
     found += [(indices, offsets), (indices, offsets, torch.rand(6))]
     found += [(indices, offsets, torch.rand(2, 4)), (indices, offsets, torch.rand(2, 5))]
-    found += [(torch.rand(2, 4), torch.rand(2, 4))]
+    found += [(torch.rand(2, n), torch.rand(2, 4)) for n in (4, 5)]
     hidden = torch.rand(1, 2, 2), torch.rand(1, 2, 2)
     return [*found, (torch.rand(3, 2, 2), hidden)]
 

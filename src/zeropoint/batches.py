@@ -153,9 +153,15 @@ def count_of(inputs: Inputs) -> int:
 
 
 def cut(inputs: Inputs, shapes: Sequence[Shape], size: int) -> Inputs:
-    """The first samples of each input whose first dimension is free."""
+    """The first samples of each input whose first dimension is free.
+
+    Inputs of different free numbers, such as indices and offsets, stay as they are.
+    """
+    counts = {shape[0] for shape in shapes if shape and isinstance(shape[0], str)}
+    if len(counts) != 1:
+        return inputs
     return tuple(
-        x[:size] if shape and isinstance(shape[0], str) else x
+        x[:size] if shape and shape[0] in counts else x
         for x, shape in zip(inputs, shapes, strict=True)
     )
 

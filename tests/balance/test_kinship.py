@@ -20,6 +20,8 @@ Forward = Callable[["Layers", Tensor], Tensor]
 PER_TENSOR = TensorSpec(symmetric=True, granularity=PerTensor())
 FOUR_BITS = TensorSpec(bits=4, symmetric=True)
 
+CONSTANT = images(1, 4)
+
 
 class Layers(nn.Module):
     """Layers `a` and `b` of four channels, a `gate`, and `last`, which reads what `forward` makes.
@@ -88,7 +90,7 @@ STOPS: dict[str, Forward] = {
     "square": lambda m, x: m.a(x) * m.a(x),
     "mean over channels": lambda m, x: m.a(x) - m.a(x).mean(1, keepdim=True),
     "greatest channel": lambda m, x: m.a(x).amax(1, keepdim=True).expand(-1, 4, -1, -1),
-    "constants": lambda m, x: m.a(x).relu() + images(1, 4),
+    "constants": lambda m, x: m.a(x).relu() + CONSTANT,
 }
 
 

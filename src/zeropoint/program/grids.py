@@ -37,7 +37,7 @@ SMALLEST_WEIGHT = 2.0**-120
 ACCUMULATORS = 2.0**-126, 2.0**92
 """Their scales: normal numbers, and 2^31 steps of the largest are finite."""
 
-MOST_STEPS = 2.0**20
+MOST_STEPS = 2.0**22
 """An operand, or one product of two, has at most so many steps of the result."""
 
 BITS, WEIGHT_BITS = range(2, 17), range(2, 9)
