@@ -31,6 +31,7 @@ from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
 from zeropoint.program.program import Program
 from zeropoint.program.provenance import Provenance
+from zeropoint.target import cpu
 
 
 @dataclass(frozen=True)
@@ -172,17 +173,17 @@ class Draft:
         *addend: Value,
     ) -> Value:
         """A layer with random weights of `shape`; without a grid, its accumulator."""
-        params = per_tensor(self.scale(), 0, INT8)
+        params = per_tensor(self.scale(), 0, widest())
         weight = self.constant("weight", self.integers(shape, params, Fill.RANDOM), params)
         bias = self.bias(x, weight, 1000 * self.normal(shape[:1]))
         return self.emit(op, x, weight, bias, *addend, params=grid or bias.params)
 
     def sized(self, x: Value, shape: tuple[int, ...], op: Convolution | Linear) -> Value:
         """Random weights with which the layer's results are of magnitude 0.3 to 10."""
-        q = self.integers(shape, per_tensor(1.0, 0, INT8), Fill.RANDOM)
+        q = self.integers(shape, per_tensor(1.0, 0, widest()), Fill.RANDOM)
         found = op.run(self.real[x.name], q.to(torch.float64), torch.zeros(shape[0]).double())
         largest = max(float(found.abs().max()), 1e-3)
-        params = per_tensor(10.0 ** self.number(-0.5, 1.0) / largest, 0, INT8)
+        params = per_tensor(10.0 ** self.number(-0.5, 1.0) / largest, 0, widest())
         return self.constant("weight", q, params)
 
     def size(self, op: SizeOf | SizeArithmetic, *operands: Value) -> Value:
@@ -213,6 +214,11 @@ class Draft:
             return ()
         more = 7 if self._sample is Sample.LARGER else 0
         return tuple((1, *x.shape[1:2], *(n + more for n in x.shape[2:])) for x in self._inputs)
+
+
+def widest() -> IntegerType:
+    """The weights that every engine runs on this CPU: 8 bits, or 7 where pairs saturate."""
+    return IntegerType(7, signed=True) if cpu().pairs_saturate else INT8
 
 
 def _type(real: Tensor, params: QParams | None) -> ValueType:

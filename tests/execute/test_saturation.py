@@ -8,13 +8,18 @@ import pytest
 import torch
 
 import zeropoint as zp
+from tests.conformance.draft import Draft, Fill
 from tests.nets import images, seeded
 from zeropoint import target
+from zeropoint.arithmetic.integer import UINT8, IntegerType
+from zeropoint.arithmetic.qparams import per_tensor
 from zeropoint.errors import SaturationError
 from zeropoint.execute.engines import engines, make_executor
+from zeropoint.execute.saturation import refuse_wrapping_sums
 from zeropoint.export.onnx import to_onnx
 from zeropoint.export.onnx.unsigned import make_weights_unsigned
 from zeropoint.model import QuantizedModel
+from zeropoint.ops.linear import Linear
 
 
 @pytest.fixture
@@ -89,6 +94,29 @@ def test_of_an_exported_file_the_cpu_is_said_to_be_wrong(
     wide.export(path)
     (check,) = zp.verify(wide, [images()], engines=[], files=[path]).checks
     assert "it is this CPU that adds wrongly, not the file that is wrong" in check.failure
+    certificate = zp.verify(wide, [images()], engines=[], files=[path])
+    assert "saturates on this CPU" in str(certificate)
+    assert "could not run" not in str(certificate)
+
+
+@pytest.mark.parametrize(("zero_point", "wraps"), [(0, False), (255, False), (128, True)])
+def test_sums_that_openvino_would_not_bring_back_are_refused(
+    without: pytest.MonkeyPatch, zero_point: int, wraps: bool
+) -> None:
+    """255 times 63, 140,000 times, is beyond int32; the accumulator with z = 128 is not."""
+    draft, features = Draft(seed=0), 140_000 if wraps else 130_000
+    x = draft.activation((1, features), per_tensor(0.01, zero_point, UINT8))
+    params = per_tensor(0.003, 0, IntegerType(7, signed=True))
+    w = draft.constant("weight", draft.integers((1, features), params, Fill.HIGHEST), params)
+    bias = draft.bias(x, w, torch.zeros(1))
+    program = draft.case(draft.emit(Linear(), x, w, bias, params=bias.params)).program
+    if not wraps:
+        refuse_wrapping_sums(program)
+        return
+    with pytest.raises(
+        SaturationError, match=r"linear: .* leave int32 before it takes off the zer"
+    ):
+        refuse_wrapping_sums(program)
 
 
 def test_seven_bits_are_said_in_a_warning_the_plan_the_coverage_and_the_file(

@@ -17,7 +17,7 @@ from zeropoint.errors import EngineError, FileError
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.onnxruntime import OnnxFile
 from zeropoint.execute.openvino import OpenVinoFile
-from zeropoint.execute.saturation import refuse_saturating_file
+from zeropoint.execute.saturation import refuse_saturating_file, refuse_wrapping_sums
 from zeropoint.graph.structure import leaves_of
 from zeropoint.program.program import Program
 
@@ -73,4 +73,6 @@ def open_file(program: Program, path: str | os.PathLike[str], *, trust: bool = F
         )
     if file.suffix in ON_SATURATING_KERNELS:
         refuse_saturating_file(program, file.name)
+    if file.suffix == ".xml":
+        refuse_wrapping_sums(program)
     return OPENERS[file.suffix](program, file)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zeropoint.errors import EngineError
 from zeropoint.execute.executor import Executor
-from zeropoint.execute.saturation import refuse_saturating_pairs
+from zeropoint.execute.saturation import refuse_saturating_pairs, refuse_wrapping_sums
 from zeropoint.export.openvino import to_openvino
 from zeropoint.export.openvino.package import core
 from zeropoint.export.openvino.writing import DIGEST, refusal
@@ -51,6 +51,7 @@ class OpenVino(Executor):
     def __init__(self, program: Program) -> None:
         _check_usable()
         refuse_saturating_pairs(program, "openvino")
+        refuse_wrapping_sums(program)
         self._model = _model(program)
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",

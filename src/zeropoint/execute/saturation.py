@@ -2,13 +2,20 @@
 
 Where two products u8 x s8 are added in 16 bits (target.py) a channel is safe if no two of its
 weights can leave them. Weights of 7 bits always are; `quantize` gives them where it has to.
+
+OpenVINO, there, also takes the share of a zero point off in float32, when the sum of the products
+of the codes as they are stored is complete: such a sum must not leave 32 bits.
 """
 
+import torch
+
 from zeropoint import target
-from zeropoint.arithmetic.bounds import saturating_pairs
+from zeropoint.arithmetic.bounds import saturating_pairs, sum_range
 from zeropoint.errors import SaturationError
 from zeropoint.graph.graph import Node
 from zeropoint.program.program import Program
+
+INT32_LARGEST = 2**31 - 1
 
 
 def refuse_saturating_pairs(program: Program, engine: str) -> None:
@@ -31,6 +38,29 @@ def refuse_saturating_file(program: Program, name: str) -> None:
             f"{_told(*found)}: {name} cannot be judged here; it is this CPU that adds wrongly, "
             "not the file that is wrong; verify it on a machine that has VNNI"
         )
+
+
+def refuse_wrapping_sums(program: Program) -> None:
+    """SaturationError if OpenVINO's sums of codes would wrap around on this CPU, and not back."""
+    node = _first_wrapping(program) if target.saturates("openvino") else None
+    if node is not None:
+        raise SaturationError(
+            f"{node.origin.layer or node.output}: this CPU has no VNNI instructions, and without "
+            "them the sums of the openvino engine leave int32 before it takes off the zero point; "
+            'use engine="onnxruntime" or "reference", which are exact here'
+        )
+
+
+def _first_wrapping(program: Program) -> Node | None:
+    """The first layer whose sum of stored codes times weights can leave int32."""
+    for node in program.weighted_nodes():
+        x = program.graph.values[node.inputs[0]].params
+        assert x is not None  # integer nodes read integers
+        rows, none = program.weight_rows(node), torch.zeros(())
+        stored = sum_range(rows, none, min(x.low, 0), x.high)
+        if bool(x.zero_point.any()) and bool((stored.largest > INT32_LARGEST).any()):
+            return node
+    return None
 
 
 def first_saturating(program: Program) -> tuple[Node, int] | None:

@@ -31,7 +31,7 @@ class EngineCheck:
     call, `unexplained` the same beside the engine's own operators in turn where these come nearer
     (a chaotic network); `flips` are samples whose greatest output is another class; `profile` is
     the arithmetic profile with the fewest differing integers, but for chance. `failure` says why
-    nothing could be compared.
+    nothing could be compared; `saturates` that it would run, but saturate on this CPU.
     """
 
     engine: str
@@ -44,6 +44,7 @@ class EngineCheck:
     profile: str = ""
     operators: tuple[OperatorCheck, ...] = ()
     failure: str = ""
+    saturates: bool = False
 
     @property
     def integers(self) -> Count:
@@ -118,7 +119,7 @@ def _badness(check: OperatorCheck) -> tuple[int, float]:
 
 def _cells(check: EngineCheck) -> tuple[str, ...]:
     if check.failure:
-        return ("", "", "", "", "", "", "", "could not run")
+        return (*[""] * 7, "saturates on this CPU" if check.saturates else "could not run")
     worst, total = check.worst, check.integers
     return (
         f"{total.compared:,}" if check.operators else "",

@@ -3,8 +3,9 @@
 int32      no accumulator and no partial sum of it leaves int32, whatever the order; the bias
            fits with it. Where the length of a sum depends on the size of the image, up to which
            length that holds (program/reach.py)
-int16      on CPUs without VNNI, kernels add two products in 16 bits: the channels in which that
-           can saturate, and what mends it: weights of 7 bits there, twice the scale
+int16      on CPUs without VNNI, the kernels of onednn and openvino add two products in 16 bits:
+           the channels in which that can saturate, and what mends it: weights of 7 bits there,
+           twice the scale. onnxruntime, whose weights are unsigned there, needs none of that
 
 Nothing is measured here: whether an engine computes the same integers is what `verify` counts.
 """
@@ -186,6 +187,6 @@ def _about_pairs(proof: Proof) -> str:
     count = sum(len(bound.saturating) for bound in proof.bounds)
     total = sum(bound.channels for bound in proof.bounds)
     return (
-        f"Without VNNI, {count:,} of {total:,} channels can saturate; quantized on such a machine "
-        "they get 7-bit weights."
+        f"Without VNNI, {count:,} of {total:,} channels can saturate in onednn and openvino: "
+        "quantized for these on such a machine they get 7-bit weights; in onnxruntime none does."
     )

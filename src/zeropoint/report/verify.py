@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
 from zeropoint.batches import Inputs, calibration_batches, first_and_all
-from zeropoint.errors import EngineError, ZeropointError
+from zeropoint.errors import EngineError, SaturationError, ZeropointError
 from zeropoint.execute.agreement import (
     LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
@@ -139,6 +139,7 @@ class _Check:
     whole: Executor | None
     operators: Sequence["_Operator"]
     failure: str = ""
+    saturates: bool = False
     outputs: int = 0
     differing: int = 0
     relative_difference: float = 0.0
@@ -215,6 +216,7 @@ class _Check:
             profile=_profile(self.operators),
             operators=tuple(operator.result() for operator in self.operators),
             failure=self.failure,
+            saturates=self.saturates,
         )
 
 
@@ -223,7 +225,7 @@ def _engine_check(program: Program, name: str) -> _Check:
         operators = isolated_operators(program, lambda alone: make_executor(alone, name))
         return _Check(name, program, make_executor(program, name), list(map(_Operator, operators)))
     except ZeropointError as error:
-        return _Check(name, program, None, (), failure=str(error))
+        return _failed(name, program, error)
 
 
 def _file_check(program: Program, path: str | Path, trust: bool) -> _Check:
@@ -231,7 +233,12 @@ def _file_check(program: Program, path: str | Path, trust: bool) -> _Check:
     try:
         return _Check(Path(path).name, program, open_file(program, path, trust=trust), ())
     except ZeropointError as error:
-        return _Check(Path(path).name, program, None, (), failure=str(error))
+        return _failed(Path(path).name, program, error)
+
+
+def _failed(name: str, program: Program, error: ZeropointError) -> _Check:
+    saturates = isinstance(error, SaturationError)
+    return _Check(name, program, None, (), failure=str(error), saturates=saturates)
 
 
 def _misfit(found: Sequence[Any], expected: Sequence[Any]) -> str:

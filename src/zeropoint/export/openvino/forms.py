@@ -9,6 +9,9 @@ does so wrongly (openvino 2026.4.1), the operator is kept out of that, `as_it_is
 
     Convolution    of one channel (in each group), stride (1, s > 1): wrong numbers in a column
 
+An AvgPool of bytes takes the next FakeQuantize into it, and without VNNI it does not compute it:
+its result is `settled`.
+
 And two have windows that see nothing but padding: Convolution reads there what is not its own (it
 is padded beforehand), MaxPool returns the lowest float32.
 """
@@ -301,7 +304,8 @@ def _averages(
     sides = list(padding)
     rounding = "ceil_torch" if op.ceil_mode else "floor"
     kernel, stride = list(op.kernel), list(op.stride)
-    return ops.avg_pool(x, stride, sides, sides, kernel, not counts_padding, rounding)
+    y = ops.avg_pool(x, stride, sides, sides, kernel, not counts_padding, rounding)
+    return settled(y)
 
 
 def _averages_beyond(x: Output, value: Value, op: AveragePool) -> Output:
