@@ -1,11 +1,11 @@
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.nets import Residual, images, seeded
+from tests.nets import Residual, images, lowered, seeded
 from zeropoint.arithmetic.granularity import PerChannel, PerTensor
 from zeropoint.arithmetic.integer import INT32, UINT8
 from zeropoint.arithmetic.qparams import asymmetric
@@ -13,6 +13,7 @@ from zeropoint.assign import assign
 from zeropoint.calibrate import calibrate, choose, observe
 from zeropoint.capture import capture
 from zeropoint.errors import CalibrationError
+from zeropoint.execute.reference import Reference
 from zeropoint.graph.build import Builder, float_graph
 from zeropoint.graph.graph import Graph, Origin
 from zeropoint.graph.op import Op
@@ -368,3 +369,92 @@ def test_the_first_layer_that_is_not_finite_is_named() -> None:
         "although the input is: the float model overflows there; check its weights and the "
         "normalization of the images"
     )
+
+
+# --- what is next to nothing -------------------------------------------------------------------
+
+
+class Between(nn.Module):
+    """A function between two layers."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.function(self.first(x)))  # type: ignore[no-any-return]
+
+
+def dead() -> nn.Module:
+    layer = nn.Conv2d(4, 4, 3, padding=1)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+class Beside(nn.Module):
+    """x + layer(x)."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layer(x)  # type: ignore[no-any-return]
+
+
+def norm(gamma: float, beta: float) -> nn.Module:
+    layer = nn.BatchNorm2d(4)
+    nn.init.constant_(layer.weight, gamma)
+    nn.init.constant_(layer.bias, beta)
+    return layer
+
+
+def without_mean(x: Tensor) -> Tensor:
+    return x - x.mean((2, 3), keepdim=True)
+
+
+NEXT_TO_NOTHING: dict[str, Callable[[Tensor], Tensor]] = {
+    "a mean of what has none": lambda x: without_mean(x).mean((2, 3), keepdim=True),
+    "a sum of what cancels": lambda x: without_mean(x).sum((2, 3), keepdim=True),
+    "pooled": lambda x: nn.functional.adaptive_avg_pool2d(without_mean(x), 1),
+    "a layer of zeros": dead(),
+    "a layer of zeros and a function": nn.Sequential(dead(), nn.SiLU()),
+    "a layer of zeros beside another": Beside(dead()),
+    "gamma of 0": norm(0.0, 0.0),
+    "gamma of 0, behind relu": nn.Sequential(norm(0.0, -1.0), nn.ReLU()),
+    "gamma of 1e-30": norm(1e-30, 1e-38),
+    "a gate that is closed": lambda x: x * torch.sigmoid(x - 40.0),
+    "itself without itself": lambda x: x - x,
+    "maximum": lambda x: torch.maximum(x * 1e-8, x * 0.0),
+}
+
+
+def of_its_integers(model: nn.Module, x: Tensor) -> Tensor:
+    program = lowered(simplify(capture(model, (x,))), x)
+    (found,) = Reference(program).run([x])
+    return found  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("title", NEXT_TO_NOTHING)
+def test_what_is_next_to_nothing_is_quantized_like_anything_else(title: str) -> None:
+    model = seeded(Between(NEXT_TO_NOTHING[title])).eval()
+    x = images(4)
+    with torch.no_grad():
+        expected = model(x)
+    far = (of_its_integers(model, x) - expected).abs().max()
+    assert float(far) <= 0.05 * float(expected.abs().max())
+
+
+def test_a_linear_layer_behind_a_mean_of_about_zero_gives_its_bias() -> None:
+    model = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5)).eval()
+    x = without_mean(images(4))
+    with torch.no_grad():
+        torch.testing.assert_close(of_its_integers(model, x), model(x), rtol=0, atol=1e-3)
+
+
+def test_a_function_that_is_next_to_a_step_is_refused_by_the_name_of_its_layer() -> None:
+    model = seeded(Between(lambda x: (x * 1e7).clamp(-1.0, 1.0)))
+    with pytest.raises(CalibrationError, match=r"bounds to \[-1, 1\].*overrides=\{'first': None\}"):
+        plan_of(simplify(capture(model, (images(),))), images())

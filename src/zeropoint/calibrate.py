@@ -18,13 +18,13 @@ from torch import Tensor
 from zeropoint.arithmetic.bounds import saturating_pairs
 from zeropoint.arithmetic.granularity import PerChannel
 from zeropoint.arithmetic.integer import INT32, IntegerType
-from zeropoint.arithmetic.qparams import QParams, quantize
+from zeropoint.arithmetic.qparams import SMALLEST_SCALE, QParams, quantize
 from zeropoint.assign import Assignment, assign, owner
 from zeropoint.batches import Inputs
 from zeropoint.errors import CalibrationError
 from zeropoint.graph.channels_last import as_channels_last, channels_last
 from zeropoint.graph.graph import Graph, Node
-from zeropoint.graph.op import IntegerOp, Role
+from zeropoint.graph.op import Grid, IntegerOp, Role
 from zeropoint.graph.walk import Listener, walk
 from zeropoint.observe.calibrator import grid_of, grid_over
 from zeropoint.observe.histogram import NotFinite
@@ -34,10 +34,17 @@ from zeropoint.ops.conv import Convolution
 from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.quantize import Requantize
+from zeropoint.ops.steps import MOST_STEPS, largest_operand
 from zeropoint.plan import Accumulator, Bias, Entry, Own, Plan, Shared
 from zeropoint.recipe import Recipe, TensorSpec
 from zeropoint.target import Target
 from zeropoint.ties import ties
+
+FEWEST_STEPS = 16
+"""Between two bounds, on a grid that was widened."""
+
+MOST_ROUNDS = 16
+"""Of widening grids: a wider one makes the operands of another larger, and weights finer."""
 
 LARGEST_BIAS = 2.0**30
 """A bias takes at most half of int32, so that the sum of products has the other half."""
@@ -148,10 +155,29 @@ def derive(
     The other weights are calibrated. Any weight's scale is widened where its bias needs room.
     """
     entries: dict[str, Entry] = dict(activations)
-    narrow: dict[str, int] = {}
     for name in assignment.shared:
         source = owner(name, assignment.shared)
         entries[name] = Shared(activations[source].params, source)
+    for _ in range(MOST_ROUNDS):
+        narrow = _weights(graph, assignment, weights, entries, target)
+        if not _widen(graph, assignment, entries):
+            break
+    for node in graph.nodes:
+        if node.output in assignment.integer:
+            _derive(graph, node, assignment, entries)
+    ordered = {name: entries[name] for name in graph.values if name in entries}
+    return Plan(ordered, assignment.reasons, assignment.leaving, narrow=narrow)
+
+
+def _weights(
+    graph: Graph,
+    assignment: Assignment,
+    weights: Mapping[str, Own],
+    entries: dict[str, Entry],
+    target: Target,
+) -> dict[str, int]:
+    """Enter the grid of every weight; in how many channels which of them has 7 bits."""
+    narrow: dict[str, int] = {}
     for name, spec in assignment.weights.items():
         readers = [node for node in graph.users[name] if node.output in assignment.integer]
         needed = [_scale_for_bias(graph, node, entries) for node in readers]
@@ -166,11 +192,7 @@ def derive(
                 narrow[name] = widened if grid.axis == 0 else len(graph.constants[name])
             grid = roomy
         entries[name] = Own(grid, known.calibrator if known else repr(spec.calibrator))
-    for node in graph.nodes:
-        if node.output in assignment.integer:
-            _derive(graph, node, assignment, entries)
-    ordered = {name: entries[name] for name in graph.values if name in entries}
-    return Plan(ordered, assignment.reasons, assignment.leaving, narrow=narrow)
+    return narrow
 
 
 def _activation_grid(observation: Observation, spec: TensorSpec) -> QParams:
@@ -211,7 +233,7 @@ def _with_room_for_biases(weight: Tensor, grid: QParams, needed: Sequence[Tensor
         least, dead = least.max(), dead[0]
     # A channel of zeros only has a bias to represent, so the bias alone chooses its scale.
     widened = torch.maximum(grid.scale.to(torch.float64), least)
-    scale = torch.where(dead & (least > 0), least, widened)
+    scale = torch.where(dead & (least > 0), least.clamp(min=SMALLEST_SCALE), widened)
     return replace(grid, scale=scale.to(torch.float32))
 
 
@@ -221,6 +243,65 @@ def _with_room_for_pairs(weight: Tensor, grid: QParams, high: int) -> QParams:
     rows = q.reshape(weight.shape[0] if grid.axis == 0 else 1, -1)
     factor = torch.where(saturating_pairs(rows, high), 2.0, 1.0)
     return replace(grid, scale=grid.scale * (factor if grid.axis == 0 else factor[0]))
+
+
+def _widen(graph: Graph, assignment: Assignment, entries: dict[str, Entry]) -> bool:
+    """Give results that are next to nothing beside their operands a grid that integers reach.
+
+    A mean of what cancels, or a layer without life, is lost in the steps of what it is computed
+    from. True if there was one.
+    """
+    found = False
+    for node in graph.nodes:
+        if not _is_narrowed(node, assignment):
+            continue
+        scale = _least_scale(node, entries)
+        if scale > entries[node.output].params.scale.item():
+            _check_bounds(node, scale)
+            _set_scale(owner(node.output, assignment.shared), scale, assignment, entries)
+            found = True
+    return found
+
+
+def _is_narrowed(node: Node, assignment: Assignment) -> bool:
+    if node.output not in assignment.integer or node.output in assignment.accumulators:
+        return False
+    return isinstance(node.op, IntegerOp) and node.op.grid is Grid.OWN
+
+
+def _least_scale(node: Node, entries: Mapping[str, Entry]) -> float:
+    """The least scale of a node's result for its operands, with room to round."""
+    assert isinstance(node.op, IntegerOp)  # callers pass these
+    roles = node.op.roles(len(node.inputs))
+    grids = [
+        None if role in (Role.SIZE, Role.BIAS) else entries[name].params
+        for name, role in zip(node.inputs, roles, strict=True)
+    ]
+    least = largest_operand(node.op, roles, grids) / (MOST_STEPS - 1)
+    return torch.tensor(least, dtype=torch.float32).item()
+
+
+def _check_bounds(node: Node, scale: float) -> None:
+    """CalibrationError for a function that is next to a step: only its bounds would be left."""
+    low, high = getattr(node.op, "low", None), getattr(node.op, "high", None)
+    if low is None or high is None or high - low > FEWEST_STEPS * scale:
+        return
+    layer = node.origin.layer or node.output
+    line = f" ({node.origin.line})" if node.origin.line else ""
+    raise CalibrationError(
+        f"{layer}{line} bounds to [{low:g}, {high:g}] what may be more than a thousand times as "
+        f"large, which integers cannot tell apart; keep it float: overrides={{{layer!r}: None}}"
+    )
+
+
+def _set_scale(
+    source: str, scale: float, assignment: Assignment, entries: dict[str, Entry]
+) -> None:
+    wider = torch.tensor(scale, dtype=torch.float32)
+    for name in (source, *(n for n in assignment.shared if owner(n, assignment.shared) == source)):
+        entry = entries[name]
+        if wider > entry.params.scale:
+            entries[name] = replace(entry, params=replace(entry.params, scale=wider))
 
 
 def _derive(graph: Graph, node: Node, assignment: Assignment, entries: dict[str, Entry]) -> None:

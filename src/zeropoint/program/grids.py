@@ -29,6 +29,7 @@ from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.movement import Movement
 from zeropoint.ops.mul import Mul
 from zeropoint.ops.quantize import Dequantize, Quantize
+from zeropoint.ops.steps import MOST_STEPS, farthest, largest_operand
 
 LARGEST_SCALE = 2.0**64
 SMALLEST_WEIGHT = 2.0**-120
@@ -36,9 +37,6 @@ SMALLEST_WEIGHT = 2.0**-120
 
 ACCUMULATORS = 2.0**-126, 2.0**92
 """Their scales: normal numbers, and 2^31 steps of the largest are finite."""
-
-MOST_STEPS = 2.0**22
-"""An operand, or one product of two, has at most so many steps of the result."""
 
 BITS, WEIGHT_BITS = range(2, 17), range(2, 9)
 MOST_RANK = 8
@@ -89,7 +87,7 @@ def check_node(graph: Graph, node: Node) -> None:
     elif not _is_activation(out):
         raise ProgramError(f"{node.output} is {out.type}, which is no type of an activation")
     else:
-        _check_steps(node, roles, grids, out)
+        _check_steps(node, roles, params, out)
 
 
 # --- one value -----------------------------------------------------------------------------------
@@ -216,20 +214,13 @@ def _check_bounds(node: Node, low: float | None, high: float | None, out: QParam
         raise ProgramError(f"{node.output}: no code of its grid is between its bounds")
 
 
-def _check_steps(node: Node, roles: Sequence[Role], grids: Sequence[QParams], out: QParams) -> None:
+def _check_steps(
+    node: Node, roles: Sequence[Role], grids: Sequence[QParams | None], out: QParams
+) -> None:
     """ProgramError for an operand that is far beyond the grid of the result."""
-    codes = [farthest(params) for params in grids]
-    scales = [params.scale.double().max().item() for params in grids]
-    reals = [code * scale for code, scale in zip(codes, scales, strict=True)]
-    multiplied = Role.WEIGHT in roles or isinstance(node.op, Mul | MatMul)
+    codes = [farthest(params) for params in grids if params is not None]
     if isinstance(node.op, Mul) and codes[0] * codes[1] >= 2**31:
         raise ProgramError(f"{node.output}: a product of two codes can leave int32")
-    largest = max([reals[0] * reals[1], *reals[3:]] if multiplied else reals)
-    if largest > MOST_STEPS * out.scale.item():
+    assert isinstance(node.op, IntegerOp)  # check_node says so
+    if largest_operand(node.op, roles, grids) > MOST_STEPS * out.scale.item():
         raise ProgramError(f"{node.output}: its operands are far beyond the grid of its result")
-
-
-def farthest(params: QParams) -> int:
-    """The largest |q - z|."""
-    least, most = torch.aminmax(params.zero_point)
-    return max(params.high - int(least), int(most) - params.low)

@@ -25,8 +25,9 @@ from zeropoint.ops.linear import Linear
 from zeropoint.ops.options import check_options
 from zeropoint.ops.quantize import Dequantize, Quantize
 from zeropoint.ops.shape import SizeArithmetic, SizeOf
+from zeropoint.ops.steps import farthest
 from zeropoint.ops.table import Table
-from zeropoint.program.grids import check_node, check_values, farthest
+from zeropoint.program.grids import check_node, check_values
 from zeropoint.program.provenance import Provenance
 from zeropoint.program.reach import check_reach
 from zeropoint.program.shapes import check_shapes
