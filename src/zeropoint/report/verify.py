@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zeropoint.arithmetic.requantize import Arithmetic, FixedPoint, Float32
 from zeropoint.batches import Inputs, calibration_batches, first_and_all, first_sample
-from zeropoint.errors import EngineError, ZeropointError
+from zeropoint.errors import ZeropointError
 from zeropoint.execute.agreement import (
     LARGEST_DIFFERENCE,
     SMALLEST_DIFFERENCE,
@@ -27,7 +27,7 @@ from zeropoint.execute.agreement import (
     relative_difference,
 )
 from zeropoint.execute.engines import engines as all_engines
-from zeropoint.execute.engines import make_executor
+from zeropoint.execute.engines import make_executor, no_such_engine
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.files import open_file
 from zeropoint.execute.reference import Reference
@@ -91,7 +91,7 @@ def _chosen(engines: Sequence[str] | None) -> list[str]:
         return [name for name, engine in known.items() if engine.usable and name != "reference"]
     for name in engines:
         if name not in known:
-            raise EngineError(f"there is no engine {name!r}; choose from {', '.join(known)}")
+            raise no_such_engine(name, known)
     return list(engines)
 
 
