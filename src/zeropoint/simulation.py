@@ -101,12 +101,16 @@ class Simulation:
 
     @cached_property
     def sources(self) -> Mapping[str, str]:
-        """The unit whose grid each integer value, and each fence, is on: the value's own or not."""
+        """The unit whose grid each integer value, and each fence, is on: the value's own or not.
+
+        A constant that is only moved is on its own grid, and is no unit.
+        """
         sources = {name: name for name in self.fences}
         for node in self.graph.nodes:
             if self.runs_in_integers(node):
                 name = node.output
-                sources[name] = sources[node.inputs[0]] if only_moves(node) else name
+                moved = node.inputs[0] if only_moves(node) else name
+                sources[name] = sources.get(moved, moved)
         return sources
 
     def runs_in_integers(self, node: Node) -> bool:

@@ -1,6 +1,7 @@
 """The executors by name, and which of them this machine can run; choosing.py takes one of them."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from zeropoint.errors import EngineError
@@ -54,12 +55,18 @@ def choose_engine(name: str) -> str:
     if name == "auto":
         return next(name for name, why_unusable in _REASONS.items() if why_unusable() is None)
     if name not in _REASONS:
-        known = ", ".join(["auto", *_MAKERS])
-        raise EngineError(f"there is no engine {name!r}; choose one of {known}")
+        raise no_such_engine(name, ["auto", *_MAKERS])
     reason = _REASONS[name]()
     if reason is not None:
         raise EngineError(f"the {name} engine is not usable: {reason}")
     return name
+
+
+def no_such_engine(name: object, known: Collection[str]) -> EngineError:
+    """The error for a name that is not one of those known, with the nearest of them."""
+    near = difflib.get_close_matches(str(name).lower(), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return EngineError(f"there is no engine {name!r}; choose one of {', '.join(known)}{hint}")
 
 
 def exact_engine() -> str:

@@ -16,7 +16,7 @@ from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.mul import Mul
 from zeropoint.ops.table import Table
 
-MOST_STEPS = 2.0**20
+MOST_STEPS = 2.0**22
 """An operand, or one product of two, has at most so many steps of the result."""
 
 

@@ -28,7 +28,7 @@ from zeropoint.execute.agreement import (
     relative_difference,
 )
 from zeropoint.execute.engines import engines as all_engines
-from zeropoint.execute.engines import make_executor
+from zeropoint.execute.engines import make_executor, no_such_engine
 from zeropoint.execute.executor import Executor
 from zeropoint.execute.files import open_file
 from zeropoint.execute.reference import Reference
@@ -109,7 +109,7 @@ def _chosen(engines: Sequence[str] | None) -> list[str]:
         return [name for name, engine in known.items() if engine.usable and name != "reference"]
     for name in engines:
         if name not in known:
-            raise EngineError(f"there is no engine {name!r}; choose from {', '.join(known)}")
+            raise no_such_engine(name, known)
     return list(engines)
 
 

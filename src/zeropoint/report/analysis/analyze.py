@@ -21,7 +21,6 @@ from zeropoint.batches import (
 from zeropoint.model import QuantizedModel
 from zeropoint.observe.statistics import Observed, Statistics
 from zeropoint.pipeline import checksums, float_graph_of, places_of
-from zeropoint.plan import Own, Plan
 from zeropoint.progress import Progress, silent
 from zeropoint.report.analysis.analysis import Analysis
 from zeropoint.report.analysis.survey import Survey
@@ -53,7 +52,7 @@ def analyze(
     shapes = {
         name: graph.values[value].shape for name, value in zip(names, graph.inputs, strict=True)
     }
-    survey = Survey(graph, q.program, ranking=ranking, calibrators=_calibrators(q.plan))
+    survey = Survey(graph, q.program, ranking=ranking)
     report("analyze", 0, most)
     # The loader is the user's code: gradients and training flags as they are.
     given = calibration_batches(batches, shapes, most, lambda done: None)
@@ -72,9 +71,3 @@ def analyze(
             levels=q.program.levels,
         )
     )
-
-
-def _calibrators(plan: Plan) -> dict[str, str]:
-    """What chose the grid of each value, as far as the plan knows."""
-    own = {name: entry for name, entry in plan.entries.items() if isinstance(entry, Own)}
-    return {name: entry.calibrator for name, entry in own.items()}

@@ -40,13 +40,8 @@ class Survey:
         program: Program,
         *,
         ranking: bool = True,
-        calibrators: Mapping[str, str] | None = None,
     ) -> None:
-        """ProgramError if the program was made of another graph.
-
-        `calibrators` are those in use, by the names of values, as they print.
-        """
-        self._calibrators = calibrators or {}
+        """ProgramError if the program was made of another graph."""
         self.simulation = Simulation(channels_last(graph), program)
         self.outputs = OutputError()
         self._lockstep = Lockstep(self.simulation)
@@ -97,9 +92,7 @@ class Survey:
             output_sqnr_db=self.outputs.sqnr_db,
             agreement=self.outputs.agreement,
             layers=layers,
-            findings=findings(
-                make_case(self.simulation, layers, tallies, noises, self._calibrators)
-            ),
+            findings=findings(make_case(self.simulation, layers, tallies, noises)),
             statistics=statistics,
         )
 

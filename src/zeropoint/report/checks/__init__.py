@@ -1,7 +1,8 @@
 """What may be wrong with a quantized network, one file each; every check proposes what mends it.
 
 To add a check, write its file and put it into the list. Of two proposals for the same field of a
-layer's recipe the one that gains more is kept; what nobody can predict a gain for comes last.
+layer's recipe the one that gains more is kept; what nobody can predict a gain for comes last. No
+check has to know which recipe is in use: what proposes the same again is dropped here.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,9 +38,9 @@ LAST_RESORTS: tuple[Check, ...] = (fragile_layer,)
 
 def findings(case: Case) -> tuple[Finding, ...]:
     """What the checks find, by the predicted gain of the outputs."""
-    found = [finding for check in CHECKS for finding in check(case)]
+    found = [finding for check in CHECKS for finding in check(case) if case.is_news(finding)]
     helped = {finding.value for finding in found if finding.change is not None}
-    rest = [finding for check in LAST_RESORTS for finding in check(case)]
+    rest = [f for check in LAST_RESORTS for f in check(case) if case.is_news(f)]
     found += [finding for finding in rest if finding.value not in helped]
     return tuple(_best_of_each(sorted(found, key=_gain, reverse=True)))
 

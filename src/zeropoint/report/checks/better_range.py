@@ -1,7 +1,6 @@
 """The calibrator that would choose the best range for a unit's grid, and what is left then."""
 
 import math
-import re
 from dataclasses import dataclass
 
 from zeropoint.arithmetic.integer import IntegerType
@@ -15,9 +14,6 @@ from zeropoint.report.checks.evidence import Evidence
 
 CALIBRATORS: tuple[Calibrator, ...] = (MSE(), MinMax(), Percentile())
 """Of equals the first is proposed."""
-
-ACTIVATIONS = re.compile(r"activations=TensorSpec\(bits=.*?, calibrator=(\w+\([^()]*\))\)")
-"""The calibrator in the text of a recipe."""
 
 SAME = 1.02
 """A calibrator is recognized by a grid whose range is its own up to this factor."""
@@ -42,26 +38,16 @@ def better_range(evidence: Evidence) -> BetterRange | None:
     grid, key = evidence.grid, evidence.key
     if grid is None or key is None:
         return None
-    symmetric = is_symmetric(grid)
     observation = evidence.tally.observation
-    others = [c for c in CALIBRATORS if not in_use(evidence, c)]
-    grids = {c: grid_of(c, observation, grid.type, symmetric) for c in others}
+    used = None if evidence.spec is None else evidence.spec.calibrator
+    others = [c for c in CALIBRATORS if c != used]
+    grids = {c: grid_of(c, observation, grid.type, evidence.is_symmetric) for c in others}
     best = min(grids, key=lambda c: evidence.narrowing_left(grids[c]))
     left = evidence.left(narrowing=evidence.narrowing_left(grids[best]))
     if not evidence.is_worth(left):
         return None
     change = Change(key, evidence.origin, activations=Edit(calibrator=best))
     return BetterRange(best, grids[best], change, left)
-
-
-def in_use(evidence: Evidence, calibrator: Calibrator) -> bool:
-    """True if the calibrator chose the unit's grid: by the plan, or by the program's own recipe."""
-    if evidence.calibrator:
-        return evidence.calibrator == repr(calibrator)
-    recipe = evidence.simulation.program.provenance.recipe
-    found = ACTIVATIONS.search(recipe)
-    plain = found is not None and "overrides={}" in recipe and "residuals=None" in recipe
-    return plain and found is not None and found[1] == repr(calibrator)
 
 
 def regridded(evidence: Evidence, type: IntegerType, symmetric: bool) -> QParams:
@@ -73,18 +59,13 @@ def regridded(evidence: Evidence, type: IntegerType, symmetric: bool) -> QParams
     grid, observation = evidence.grid, evidence.tally.observation
     assert grid is not None  # callers have seen it
     for calibrator in CALIBRATORS:
-        known = grid_of(calibrator, observation, grid.type, is_symmetric(grid))
+        known = grid_of(calibrator, observation, grid.type, evidence.is_symmetric)
         ratio = (known.scale / grid.scale).item()
         if abs(math.log(ratio)) <= math.log(SAME):
             return grid_of(calibrator, observation, type, symmetric)
     low, high = grid.real_range
     needed = low.clamp(min=observation.low), high.clamp(max=observation.high)
     return grid_over(*needed, type, symmetric)
-
-
-def is_symmetric(grid: QParams) -> bool:
-    """True for an unsigned grid with zero in its middle."""
-    return int(grid.zero_point.item()) == 1 << (grid.type.bits - 1)
 
 
 def spelled(grid: QParams) -> str:

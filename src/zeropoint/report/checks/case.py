@@ -8,6 +8,7 @@ from zeropoint.recipe import covers
 from zeropoint.report.analysis.analysis import LayerAnalysis
 from zeropoint.report.analysis.tally import Tally
 from zeropoint.report.checks.evidence import Case, Evidence, OutputNoise
+from zeropoint.report.checks.in_use import in_use
 from zeropoint.simulation import Simulation, Unit
 
 
@@ -16,13 +17,10 @@ def make_case(
     layers: Sequence[LayerAnalysis],
     tallies: Mapping[str, Tally],
     noises: Mapping[str, OutputNoise],
-    calibrators: Mapping[str, str] | None = None,
 ) -> Case:
-    """The evidence; `noises` is empty if the effects on the outputs were not measured.
-
-    `calibrators` are those in use, as they print, as far as they are known.
-    """
-    known = calibrators or {}
+    """The evidence; `noises` is empty if the effects on the outputs were not measured."""
+    used = in_use(simulation)
+    specs = used.specs if used else {}
     units = tuple(
         Evidence(
             unit,
@@ -33,11 +31,11 @@ def make_case(
             key=_key(simulation, unit),
             origin=_origin(simulation, unit),
             tied=_tied(simulation, unit),
-            calibrator=known.get(unit.value, ""),
+            spec=specs.get(unit.value),
         )
         for unit, layer in zip(simulation.units, layers, strict=True)
     )
-    return Case(simulation, units)
+    return Case(simulation, units, used)
 
 
 def _origin(simulation: Simulation, unit: Unit) -> Origin:

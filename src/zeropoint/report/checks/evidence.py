@@ -21,9 +21,11 @@ from zeropoint.graph.op import IntegerOp, Role
 from zeropoint.observe.calibrator import grid_over
 from zeropoint.observe.error import simulated_error
 from zeropoint.observe.min_max import MinMax
+from zeropoint.recipe import TensorSpec
 from zeropoint.report.analysis.analysis import LayerAnalysis
 from zeropoint.report.analysis.finding import Change, Finding
 from zeropoint.report.analysis.tally import Tally
+from zeropoint.report.checks.in_use import InUse
 from zeropoint.simulation import Simulation, Unit
 
 OUTPUT_GAIN_DB = 0.1
@@ -68,13 +70,20 @@ class Evidence:
     key: str | None
     origin: Origin
     tied: bool
-    calibrator: str = ""
-    """What chose the grid, as it prints; nothing where that is not known."""
+    spec: TensorSpec | None = None
+    """What the recipe in use asks of the grid; None where that is not known."""
 
     @property
     def grid(self) -> QParams | None:
         """The grid that an override of the unit may change; None if there is none."""
         return None if self.tied or self.key is None else self.tally.grid
+
+    @property
+    def is_symmetric(self) -> bool:
+        """True for a grid with zero in its middle, unless it is known to be there by chance."""
+        assert self.grid is not None  # callers have seen it
+        is_middle = int(self.grid.zero_point.item()) == 1 << (self.grid.type.bits - 1)
+        return is_middle and (self.spec is None or self.spec.symmetric)
 
     @property
     def weight(self) -> str | None:
@@ -176,6 +185,12 @@ class Case:
 
     simulation: Simulation
     units: tuple[Evidence, ...]
+    used: InUse | None = None
+    """The recipe in use; None where the program does not tell."""
+
+    def is_news(self, finding: Finding) -> bool:
+        """False for a finding whose change would change nothing."""
+        return self.used is None or self.used.is_news(finding)
 
     def unit(self, value: str) -> Evidence | None:
         """The evidence about a value; None if it is no unit."""

@@ -7,7 +7,7 @@ side, as of SiLU, hardswish or leaky ReLU, that costs up to half of the codes.
 from collections.abc import Iterator
 
 from zeropoint.report.analysis.finding import Change, Edit, Finding
-from zeropoint.report.checks.better_range import is_symmetric, regridded, spelled
+from zeropoint.report.checks.better_range import regridded, spelled
 from zeropoint.report.checks.evidence import Case
 
 
@@ -15,7 +15,7 @@ def lopsided_data(case: Case) -> Iterator[Finding]:
     """Units on a symmetric grid that an affine one would help."""
     for evidence in case.units:
         grid = evidence.grid
-        if grid is None or evidence.key is None or not is_symmetric(grid):
+        if grid is None or evidence.key is None or not evidence.is_symmetric:
             continue
         affine = regridded(evidence, grid.type, symmetric=False)
         left = evidence.left(narrowing=evidence.narrowing_left(affine))

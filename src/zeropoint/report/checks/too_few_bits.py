@@ -6,7 +6,7 @@ from zeropoint.arithmetic.granularity import PerChannel, PerTensor
 from zeropoint.arithmetic.integer import IntegerType
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.report.analysis.finding import Change, Edit, Finding
-from zeropoint.report.checks.better_range import is_symmetric, regridded
+from zeropoint.report.checks.better_range import regridded
 from zeropoint.report.checks.evidence import Case, Evidence
 
 BITS = 8
@@ -51,4 +51,4 @@ def _narrowing_left(evidence: Evidence, grid: QParams | None) -> float:
     if grid is None:
         return 1.0
     type = IntegerType(BITS, signed=False)
-    return evidence.narrowing_left(regridded(evidence, type, is_symmetric(grid)))
+    return evidence.narrowing_left(regridded(evidence, type, evidence.is_symmetric))
