@@ -21,6 +21,7 @@ from zeropoint.errors import (
     GraphError,
     ProgramError,
     RecipeError,
+    SaturationError,
     TrainingError,
     ZeropointError,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "RecipeError",
     "Report",
     "Rounding",
+    "SaturationError",
     "Sigma",
     "Statistics",
     "Sweep",

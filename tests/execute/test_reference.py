@@ -124,7 +124,7 @@ def test_an_accumulator_that_leaves_int32_is_an_error_if_nobody_verified() -> No
     bias = to.constant("b", torch.zeros(1, dtype=torch.int32), Quantized(wide))
     y = to.emit(Linear(), q, weight, bias, shape=("N", 1), type=Quantized(wide))
     program = Program(to.done([y]), {})
-    with pytest.raises(ProgramError, match="an accumulator reaches 2266950000, beyond int32"):
+    with pytest.raises(ProgramError, match="a sum reaches 2,266,950,000, beyond int32"):
         Reference(program).run([torch.full((1, 70_000), 255.0)])
 
 

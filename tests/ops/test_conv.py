@@ -146,7 +146,7 @@ def test_an_activation_is_bounds_of_the_result(
 def test_an_accumulator_beyond_int32_is_an_error() -> None:
     x, w = torch.full((1, 70_000, 1, 1), 255, dtype=torch.uint8), torch.ones(1, 70_000, 1, 1)
     signature = Signature((per_tensor(1.0, 0, UINT8), W, B), B)
-    with pytest.raises(ProgramError, match="an accumulator reaches 2266950000, beyond int32"):
+    with pytest.raises(ProgramError, match="a sum reaches 2,266,950,000, beyond int32"):
         Conv2d().accumulate((x, 127 * w.to(torch.int8), torch.zeros(1)), signature)
 
 

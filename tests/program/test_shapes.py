@@ -21,7 +21,7 @@ from zeropoint.ops.opaque import Opaque
 from zeropoint.ops.order import Take
 from zeropoint.ops.pad import Pad
 from zeropoint.ops.shape import Reshape, SizeArithmetic, SizeOf
-from zeropoint.program.shapes import MOST_INPUT, check_sample, check_shapes, evaluated, infer
+from zeropoint.program.shapes import MOST_INPUT, check_sample, check_shapes, infer
 
 IMAGE = ("N", 4, "H", "W")
 
@@ -154,29 +154,3 @@ def test_a_sample_is_one_that_the_graph_could_be_given(sample: Any, words: str |
         return
     with pytest.raises(ProgramError, match=words):
         check_sample(graph, sample)
-
-
-@pytest.mark.parametrize(
-    ("expression", "value"),
-    [
-        ("H", 9),
-        ("((H - 1)//2) + 1", 5),
-        ("-H % 4", 3),
-        ("Max(1, Min(H, 4))", 4),
-        ("Mod(H, 2)", 1),
-        ("H // 0", None),
-        ("H**H", None),
-        ("2**H", None),
-        ("open('x')", None),
-        ("H.real", None),
-        ("X", None),
-        ("", None),
-        ("(" * 300, None),
-        ("9" * 5000, None),
-        ("*".join(["H"] * 40), None),
-    ],
-)
-def test_expressions_of_sizes_are_evaluated_and_nothing_else_is(
-    expression: str, value: int | None
-) -> None:
-    assert evaluated(expression, {"H": 9}) == value

@@ -1,12 +1,14 @@
 """Some random networks on each engine; `python -m tests.random_networks` tries many."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 from tests.random_networks.__main__ import examine
-from tests.random_networks.check import faults, quantized, usable
+from tests.random_networks.check import faults, usable
 from tests.random_networks.network import draw
-from zeropoint.execute.reference import Reference
+from zeropoint.execute.onednn import OneDnn
 
 COUNT = 60
 
@@ -29,12 +31,10 @@ def test_what_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("the onednn engine is not usable")
     network = draw(20)
     assert faults(network, ["onednn"]) == []
-    right = Reference.trace
+    right = OneDnn.run
 
-    def shifted(self: Reference, *given: object) -> tuple[torch.Tensor, ...]:
-        return tuple(y + 1 for y in right(self, *given))  # type: ignore[arg-type]  # as given
+    def shifted(self: OneDnn, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        return tuple(y + 1 for y in right(self, inputs))
 
-    program = quantized(network)
-    assert program.graph.outputs
-    monkeypatch.setattr(Reference, "trace", shifted)
+    monkeypatch.setattr(OneDnn, "run", shifted)
     assert "steps off" in faults(network, ["onednn"])[0]

@@ -5,6 +5,7 @@ import functools
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -214,7 +215,8 @@ def test_outputs_keep_their_structure_in_both_modes() -> None:
 @pytest.mark.parametrize("way", [Live(), Unfolded()], ids=repr)
 def test_parameters_and_buffers_carry_the_users_names(way: Way) -> None:
     model = settled(Residual())
-    qat = prepared(model, batch_norm=way)
+    as_they_are = replace(recipe(), bias_correction=False)
+    qat = prepared(model, as_they_are, batch_norm=way)
     names = {name for name in qat.state_dict() if not name.startswith("fake_quantizers.")}
     assert names == {*model.state_dict(), "steps", "frozen"}
     for name, parameter in model.named_parameters():

@@ -95,7 +95,8 @@ def capture(model: nn.Module, example: Sequence[Tensor], tape: Tape | None = Non
         before.restore()
         with _torch_silent():
             program, line = _export(model, example)
-            _check_written(model, program, written)
+        _check_written(model, program, written)
+        with _torch_silent():
             inline_regions(program.graph_module)
             program, renamed = functional(program)
             with tape or nullcontext():

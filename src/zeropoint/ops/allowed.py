@@ -92,8 +92,8 @@ SHAPES = """
 """
 
 INDEXED = """
-    _unsafe_index _unsafe_index_put argsort bucketize embedding gather index index_add index_copy
-    index_fill index_put index_select masked_scatter masked_select msort nonzero one_hot
+    _unsafe_index _unsafe_index_put argsort bucketize embedding gather index index_add
+    index_copy index_fill index_put index_select masked_scatter masked_select msort nonzero one_hot
     repeat_interleave scatter scatter_add scatter_reduce searchsorted sort take take_along_dim
     topk
 """

@@ -12,6 +12,8 @@ import torch
 
 from zeropoint.arithmetic.qparams import QParams
 from zeropoint.graph.op import IntegerOp, Role
+from zeropoint.ops.conv import Convolution
+from zeropoint.ops.linear import Linear
 from zeropoint.ops.matmul import MatMul
 from zeropoint.ops.mul import Mul
 from zeropoint.ops.table import Table
@@ -27,11 +29,12 @@ def farthest(params: QParams) -> int:
 
 
 def largest_operand(op: IntegerOp, roles: Sequence[Role], grids: Sequence[QParams | None]) -> float:
-    """The largest real number that is scaled to the grid of the result; 0 for a table.
+    """The largest real number that is scaled to the grid of the result.
 
-    Each operand has a role and a grid; a size has none.
+    0 for a table, and for a layer with a function: neither scales its operands to that grid. Each
+    operand has a role and a grid; a size has none.
     """
-    if isinstance(op, Table):
+    if isinstance(op, Table) or (isinstance(op, Convolution | Linear) and op.function):
         return 0.0
     reals = [
         farthest(params) * params.scale.double().max().item()

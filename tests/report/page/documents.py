@@ -79,6 +79,7 @@ def comparison(*, labels: bool = True) -> Json:
                     "macs": 0,
                 }
             ],
+            "uncounted": [],
         },
         "engine": "reference",
         "size_ratio": 3.96,
