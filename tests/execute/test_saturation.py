@@ -95,7 +95,7 @@ def test_of_an_exported_file_the_cpu_is_said_to_be_wrong(
     (check,) = zp.verify(wide, [images()], engines=[], files=[path]).checks
     assert "it is this CPU that adds wrongly, not the file that is wrong" in check.failure
     certificate = zp.verify(wide, [images()], engines=[], files=[path])
-    assert "saturates on this CPU" in str(certificate)
+    assert "saturates" in str(certificate)
     assert "could not run" not in str(certificate)
 
 
