@@ -371,7 +371,7 @@ def options(body: Any, name: str) -> Any:
     ("change", "words"),
     [
         # what would be read or written beyond its end
-        (lambda b, t: small_addend(b), "the addend .2, 4, 1, 1. is not as large as the result"),
+        (lambda b, t: small_addend(b), "the addend .12, 4, 1, 1. is not as large as the result"),
         (lambda b, t: t.update(b=t["b"][:3].clone()), "the constant 'b' is declared as"),
         (lambda b, t: shrink(b, t, "b"), "one number for each channel|the bias is not int32"),
         (lambda b, t: t.update({"w:scale": t["w:scale"][:3].clone()}), "scales, not"),
