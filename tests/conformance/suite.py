@@ -33,7 +33,7 @@ from zeropoint.ops import OPS
 from zeropoint.program.program import Program
 from zeropoint.target import cpu
 
-EXAMPLES = 150
+EXAMPLES = 80
 ONE_IN = 10_000
 FLOAT32_ROUNDING = 2.0**-21
 """A float32 result of a few operations is this close, relatively: where an accumulator beyond 2^24
