@@ -59,9 +59,6 @@ class Drawn(nn.Module):
         return y
 
 
-TOKEN = torch.tensor([0.37]).reshape(1, 1, 1, 1)
-"""A constant among the operands, as class tokens and offsets are."""
-
 BLOCKS: dict[str, Callable[[Tensor, nn.Module], Tensor]] = {
     "plain": lambda x, f: torch.relu(f(x)),
     "linear": lambda x, f: f(x),
@@ -75,8 +72,6 @@ BLOCKS: dict[str, Callable[[Tensor, nn.Module], Tensor]] = {
     "averaged": lambda x, f: nn.functional.avg_pool2d(f(x), 3, 1, 1),
     "joined": lambda x, f: torch.cat([f(x)[:, :2], x[:, 2:]], 1),
     "twice": lambda x, f: f(torch.relu(f(x))),
-    "token": lambda x, f: torch.cat([f(x)[:, :3], TOKEN.expand(len(x), -1, *x.shape[2:])], 1),
-    "shifted": lambda x, f: torch.relu(f(x)) + TOKEN,
 }
 
 RECIPES = (

@@ -101,16 +101,12 @@ class Simulation:
 
     @cached_property
     def sources(self) -> Mapping[str, str]:
-        """The unit whose grid each integer value, and each fence, is on: the value's own or not.
-
-        A constant that is only moved is on its own grid, and is no unit.
-        """
+        """The unit whose grid each integer value, and each fence, is on: the value's own or not."""
         sources = {name: name for name in self.fences}
         for node in self.graph.nodes:
             if self.runs_in_integers(node):
                 name = node.output
-                moved = node.inputs[0] if only_moves(node) else name
-                sources[name] = sources.get(moved, moved)
+                sources[name] = sources[node.inputs[0]] if only_moves(node) else name
         return sources
 
     def runs_in_integers(self, node: Node) -> bool:
