@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.autograd import backward
 
 import zeropoint as zp
 from tests.nets import MobileNetLike, Residual, images, seeded
@@ -208,3 +210,49 @@ def test_the_model_need_not_be_in_eval_mode() -> None:
     expected = prepared(model).eval()(images())
     assert torch.equal(prepared(model.train()).eval()(images()), expected)
     assert model.training
+
+
+# --- networks that were not trained before -------------------------------------------------------
+
+
+class Deep(nn.Sequential):
+    """(N, 3, H, W) to (N, 5): what MobileNetV2 is made of, narrow; fresh statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = 3
+        for index in range(27):
+            kind = index % 3  # expand, depthwise, project
+            leaving = (24, 24, 8)[kind]
+            stride = 2 if kind == 1 and index < 6 else 1
+            groups = 24 if kind == 1 else 1
+            size = 3 if kind == 1 else 1
+            self.append(
+                nn.Conv2d(width, leaving, size, stride, size // 2, groups=groups, bias=False)
+            )
+            self.append(nn.BatchNorm2d(leaving))
+            if kind < 2:
+                self.append(nn.ReLU6(inplace=True))
+            width = leaving
+        self.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(8, 5)])
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+
+def test_a_fresh_network_trains_on_as_in_float() -> None:
+    torch.manual_seed(0)
+    model, x = Deep(), torch.randn(16, 3, 64, 64)
+    qat = zp.prepare_qat(model, [x], engine="reference")
+    losses: dict[str, float] = {}
+    for name, module in (("float", model), ("quantized", qat)):
+        module.train()
+        optimizer = torch.optim.SGD(module.parameters(), 0.01)
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(module(x), torch.arange(16) % 5)
+            backward(loss)
+            optimizer.step()
+        losses[name] = loss.item()
+    assert all(torch.isfinite(tensor).all() for tensor in qat.state_dict().values())
+    assert abs(losses["quantized"] - losses["float"]) < 0.05  # 0.1 where all is clipped
