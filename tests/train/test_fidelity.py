@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from tests.nets import images
 from tests.train.training import prepared
 from zeropoint.errors import TrainingError
-from zeropoint.train import Live, Unfolded
+from zeropoint.train import Folded, Live, Unfolded
 from zeropoint.train.batch_norm import Way
 from zeropoint.train.fidelity import unrounded
 
@@ -262,3 +262,40 @@ def test_a_parameter_that_is_taken_for_a_number_is_named() -> None:
     with pytest.warns(UserWarning, match=r"1\.weight will not be trained") as caught:
         prepared(nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(), nn.Conv2d(4, 5, 1)))
     assert len(caught) == 1
+
+
+# --- what is not refused falsely -----------------------------------------------------------------
+
+
+class Clamped(nn.Module):
+    """A convolution with channels at the very bounds of what follows."""
+
+    def __init__(self, bound: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.last, self.bound = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 5, 1), bound
+        assert self.conv.bias is not None
+        with torch.no_grad():
+            self.conv.weight[:6] = 0
+            self.conv.bias[:3] = 0
+            self.conv.bias[3:6] = 6
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.bound(self.conv(x)))
+        return y
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        F.relu,
+        F.relu6,
+        lambda x: x.clamp(min=0),
+        lambda x: x.clamp(0, 6),
+        lambda x: F.hardsigmoid(x - 3),
+    ],
+    ids=["relu", "relu6", "clamp", "clamp at 6", "hardsigmoid"],
+)
+@pytest.mark.parametrize("way", [Live(), Folded()], ids=repr)
+def test_channels_at_a_bound_are_not_refused(bound: Callable[[Tensor], Tensor], way: Way) -> None:
+    torch.manual_seed(0)
+    prepared(Clamped(bound), batch_norm=way)

@@ -65,7 +65,7 @@ def prepare_qat(
     training = Training(*methods, way, engine)
     example, made = made.example, replace(made, assignment=assignment, example=())
     qat = QuantizationAware(model, made, training, tape)
-    check_gradients(model, qat, qat.walk, example, qat.folded_names())
+    check_gradients(model, qat, QuantizationAware.walk, example, qat.folded_names())
     qat.take_back_shifts(recipe or Recipe())
     return qat
 
