@@ -63,6 +63,17 @@ def test_before_the_first_step_it_converts_to_what_quantize_makes(
     assert (found(x) - expected(x)).abs().max() <= 0.01 * expected(x).abs().max()
 
 
+@pytest.mark.parametrize(("bits", "moves"), [(2, False), (4, False), (8, True)])
+def test_biases_make_up_for_rounding_only_on_the_grids_of_the_plan(bits: int, moves: bool) -> None:
+    """On LSQ's wide steps of few bits the shifts are large, and training ends worse for them."""
+    model = settled(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1)))
+    narrow = zp.Recipe(weights=zp.TensorSpec(bits=bits))
+    qat = prepared(model, narrow)
+    for layer in ("0.bias", "2.bias"):
+        moved = not torch.equal(qat.get_parameter(layer), model.get_parameter(layer))
+        assert moved is moves
+
+
 def test_dropout_is_kept_in_training_and_not_in_the_program() -> None:
     qat = prepared(settled(MobileNetLike()))
     assert "dropout" in {step.node.op.name for step in qat._steps}

@@ -44,6 +44,7 @@ from zeropoint.ops.pool import (
 )
 from zeropoint.ops.quantize import Requantize
 from zeropoint.ops.reduce import Mean, Sum
+from zeropoint.ops.steps import farthest
 from zeropoint.ops.table import Table
 from zeropoint.ops.upsample import MOST_PARTS, Interpolate, most_parts
 
@@ -100,17 +101,14 @@ def check_reach(graph: Graph, node: Node) -> None:
         )
 
 
-def farthest(params: QParams) -> int:
+def _farthest(params: QParams) -> int:
     """The greatest |q - z| of a grid; an accumulator that is only moved fills int32."""
-    if params.type == INT32:
-        return 2**31 - 1
-    least, most = int(params.zero_point.min()), int(params.zero_point.max())
-    return max(params.high - least, most - params.low)
+    return 2**31 - 1 if params.type == INT32 else farthest(params)
 
 
 def _grids(graph: Graph, node: Node) -> list[int]:
     params = (graph.values[name].params for name in node.inputs)
-    return [farthest(one) for one in params if one is not None]
+    return [_farthest(one) for one in params if one is not None]
 
 
 def _shape(graph: Graph, node: Node) -> Shape:

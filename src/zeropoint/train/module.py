@@ -53,6 +53,9 @@ from zeropoint.train.tensors import USERS, adopt, is_computed, names_of, tensor_
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
+ONE_GRID = 2.0**-20
+"""Scales this near are one: a folded scale is that of folded weights but for rounding."""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -182,7 +185,9 @@ class QuantizationAware(nn.Module):
         """Let biases make up for what the rounding of weights shifts, as quantize() does.
 
         Where a batch norm follows its running mean does, which is that of the rounded path from
-        here on. Biases that are frozen, computed, or read by several layers stay.
+        here on. Biases that are frozen, computed, or read by several layers stay, and so do those
+        of weights that begin on another grid than the plan's: on LSQ's wide steps of few bits the
+        shifts are so large that training ends worse for them.
         """
         graph, plan = self.trained()
         corrected = correct_biases(graph, plan, self.made.observations, recipe)
@@ -191,6 +196,10 @@ class QuantizationAware(nn.Module):
             name, layer = constants_of(node)[Role.BIAS], self._weights.layers.get(node.output)
             before, after = graph.constants[name], corrected.constants[name]
             if before is after or layer is None or layer.weight is None:
+                continue
+            weight = constants_of(node)[Role.WEIGHT]
+            ours, planned = (p.entries[weight].params.scale for p in (plan, self.made.plan))
+            if not torch.allclose(ours, planned, rtol=ONE_GRID, atol=0.0):
                 continue
             if all(users[end] == 1 for end in _ends(layer)):
                 self._shift(layer, after - before)
