@@ -70,3 +70,8 @@ def running_line() -> str:
     if not frames:
         return ""
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}  {frames[-1].line}"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message that says anything."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
